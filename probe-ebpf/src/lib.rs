@@ -1,0 +1,13 @@
+//! The ABI that mapprof's BPF programs and its user-space half share, and the
+//! plain functions of the kernel side, kept here so that they are tested in
+//! user space.
+//!
+//! In: nothing. Out: `#[repr(C)]` types with explicit padding, written by one
+//! side as bytes and read by the other, and [`eval`].
+#![no_std]
+
+mod abi;
+mod operand;
+
+pub use abi::*;
+pub use operand::{FLAGS_CF, FLAGS_ZF, Operand, REG_COUNT, Reg, Regs, eval, guard_taken};

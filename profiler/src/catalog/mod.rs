@@ -1,0 +1,138 @@
+//! Which functions matter, as data: one file per runtime.
+//!
+//! In: nothing but the symbols a program has. Out: [`Entry`] values that say
+//! which function, in which role, with its operands where. A user's own
+//! `--probe` is read into the same type.
+
+use std::borrow::Cow;
+
+use probe_ebpf::{Op, Operand};
+
+/// What a probe at the function tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// One operation of a map.
+    Map(Op),
+    /// A task is about to wait for a lock.
+    WaitBegin,
+    /// The task that began to wait goes on.
+    WaitEnd,
+    /// A native function that returns once it has the lock: timed from entry to
+    /// return. Never for Go, whose stacks move.
+    Acquire,
+}
+
+/// How a key is fetched; the operands are those at the function's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeySource {
+    /// The operation has no key.
+    None,
+    /// The value itself: its low `size` bytes (1, 2, 4 or 8).
+    Int {
+        /// Where the value is.
+        value: Operand,
+        /// Bytes.
+        size: u32,
+    },
+    /// Pointer and length.
+    Str {
+        /// Where the pointer is.
+        pointer: Operand,
+        /// Where the length in bytes is.
+        len: Operand,
+    },
+    /// Pointer to a NUL-terminated string.
+    CStr {
+        /// Where the pointer is.
+        pointer: Operand,
+    },
+    /// Pointer to a fixed number of bytes.
+    Bytes {
+        /// Where the pointer is.
+        pointer: Operand,
+        /// Bytes.
+        size: u32,
+    },
+    /// Pointer to a Go value whose type the map's own type (the entry's `aux`
+    /// operand) names.
+    Go {
+        /// Where the pointer is.
+        pointer: Operand,
+    },
+}
+
+/// How a key is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum KeyFormat {
+    /// Signed decimal of the key's bytes, little endian.
+    Int,
+    /// Unsigned decimal.
+    Uint,
+    /// `0x` and hexadecimal digits of the number.
+    Hex,
+    /// Quoted text.
+    Str,
+    /// Hexadecimal bytes in memory order.
+    Bytes,
+}
+
+/// Who performs the operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// The goroutine, `*g` in R14 (Go's register ABI, since 1.17).
+    Goroutine,
+    /// The thread.
+    Thread,
+}
+
+/// Which functions an entry means. Names are demangled ones for Rust and C++.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Symbol {
+    /// This name exactly.
+    Exact(Cow<'static, str>),
+    /// Any of the names that a `*` pattern matches (`*` stands for any text).
+    Glob(Cow<'static, str>),
+}
+
+/// Where in the function the operands are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// At its start, once per call.
+    Start,
+    /// At each direct call to the named function, before it is made.
+    CallTo(Cow<'static, str>),
+}
+
+/// One line of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `go`, `rust`, `demo` or `custom`.
+    pub runtime: &'static str,
+    /// The functions.
+    pub symbol: Symbol,
+    /// File name of the module to look in (`libc.so.6`); `None`: the executable
+    /// first, then every library.
+    pub module: Option<String>,
+    /// What a hit means.
+    pub role: Role,
+    /// Where the probe belongs.
+    pub point: Point,
+    /// The map's or lock's address; absent: all hits belong to one object.
+    pub object: Operand,
+    /// The key.
+    pub key: KeySource,
+    /// How the key is shown unless type information says better.
+    pub format: KeyFormat,
+    /// Extra operand: a Go map's `*abi.MapType`, a semaphore's `lifo`.
+    pub aux: Operand,
+    /// Who performs it.
+    pub task: Task,
+    /// What the object is called: `go.map`, `sync.Mutex`, `pthread_mutex`, …
+    pub kind: Cow<'static, str>,
+    /// Functions that do this one's work when it merely calls them: where its
+    /// body contains a direct call to one of them, that one carries the probe
+    /// and this one is left out, else each operation would count twice.
+    pub forwards_to: &'static [&'static str],
+    /// The user named this function, so that its absence is an error.
+    pub required: bool,
+}

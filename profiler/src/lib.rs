@@ -1,0 +1,21 @@
+//! mapprof: which key and which lock is a running program fighting over?
+//!
+//! The stages, each of which knows only those before it:
+//!
+//! ```text
+//! target → catalog → placement → kernel ⇄ probe-ebpf → decode → model
+//!                                                                 ├→ view
+//!                                                                 ├→ report
+//!                                                                 └→ recording
+//! ```
+
+pub mod catalog;
+pub mod cli;
+pub mod decode;
+pub mod kernel;
+pub mod model;
+pub mod placement;
+pub mod recording;
+pub mod report;
+pub mod target;
+pub mod view;

@@ -1,0 +1,2 @@
+//! The `mapprof` command.
+fn main() {}

@@ -1,0 +1,6 @@
+//! What happened: slices, their sum, and the bounded tables they are built in.
+
+pub mod hist;
+mod slice;
+
+pub use slice::*;

@@ -1,0 +1,203 @@
+//! The unit of model, recording and display: what happened in one interval.
+
+use std::collections::BTreeMap;
+
+use probe_ebpf::Op;
+use serde::{Deserialize, Serialize};
+
+use super::hist::WaitHist;
+use crate::catalog::KeyFormat;
+
+/// Operations by kind, indexed by [`Op`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ops(pub [u64; Op::ALL.len()]);
+
+impl Ops {
+    /// Of one kind.
+    pub fn get(&self, op: Op) -> u64 {
+        self.0[op as usize]
+    }
+
+    /// One more.
+    pub fn bump(&mut self, op: Op) {
+        self.0[op as usize] += 1;
+    }
+
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Index of a map in [`Definitions::maps`], unique in a run.
+pub type MapId = u32;
+/// Index of a lock in [`Definitions::locks`], unique in a run.
+pub type LockId = u32;
+/// Index of a stack in [`Definitions::stacks`], unique in a run.
+pub type StackId = u32;
+
+/// A key as it lay in the target's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The bytes that were carried.
+    pub bytes: Box<[u8]>,
+    /// The key's true length in bytes; more than `bytes.len()` where it was cut.
+    pub len: u64,
+}
+
+/// What is known of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapInfo {
+    /// Where it lies; `None` where the catalog does not say.
+    pub address: Option<u64>,
+    /// `go.map`, or what the catalog calls it.
+    pub kind: String,
+    /// The type as the program writes it, `map[string]*main.Session`.
+    pub type_name: Option<String>,
+    /// The key's type as the program writes it.
+    pub key_type: Option<String>,
+    /// What a person would call it.
+    pub label: Option<String>,
+    /// How its keys are shown.
+    pub key_format: KeyFormat,
+}
+
+/// What is known of a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockInfo {
+    /// Where it lies; `None` where the catalog does not say.
+    pub address: Option<u64>,
+    /// `sync.Mutex`, `sync.RWMutex`, or what the catalog calls it.
+    pub kind: String,
+    /// What a person would call it.
+    pub label: Option<String>,
+}
+
+/// A line of code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Frame {
+    /// `main.(*Cache).Get`; an address where no symbol is known.
+    pub function: String,
+    /// Source file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+    /// Line in it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u32>,
+    /// File name of the module.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub module: Option<String>,
+}
+
+/// Names for the ids that slices use; later definitions of an id replace earlier ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definitions {
+    /// Maps.
+    pub maps: BTreeMap<MapId, MapInfo>,
+    /// Locks.
+    pub locks: BTreeMap<LockId, LockInfo>,
+    /// Stacks as code addresses, innermost first.
+    pub stacks: BTreeMap<StackId, Vec<u64>>,
+    /// What stands at a code address (callers and stack entries alike); several
+    /// frames where functions were inlined, innermost first.
+    pub frames: BTreeMap<u64, Vec<Frame>>,
+}
+
+/// One key in one interval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySlice {
+    /// The key.
+    pub key: Key,
+    /// Its operations, counted since it entered the table: a lower bound.
+    pub ops: Ops,
+    /// At most this many more may have happened before it entered the table;
+    /// 0 when the count is exact.
+    pub error: u64,
+}
+
+/// One map in one interval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapSlice {
+    /// Which.
+    pub map: MapId,
+    /// All its operations, whatever became of their keys. Exact.
+    pub ops: Ops,
+    /// Operations whose key could not be read.
+    pub unreadable_keys: u64,
+    /// Its keys, bounded.
+    pub keys: Vec<KeySlice>,
+    /// Operations per return address, bounded; what does not fit is counted
+    /// under address 0.
+    pub callers: Vec<(u64, Ops)>,
+}
+
+/// Who waited for a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaiterSlice {
+    /// Where.
+    pub stack: StackId,
+    /// How often.
+    pub count: u64,
+    /// How long in all, ns.
+    pub wait_ns: u64,
+}
+
+/// One lock in one interval. A wait belongs to the interval in which it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LockSlice {
+    /// Which.
+    pub lock: LockId,
+    /// Waits that ended.
+    pub wait: WaitHist,
+    /// By stack, bounded.
+    pub waiters: Vec<WaiterSlice>,
+    /// Tasks still waiting when the interval ended.
+    pub open: u64,
+    /// The longest of those waits so far, ns.
+    pub open_max_ns: u64,
+}
+
+/// What happened in one interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Wall clock at its beginning, ns since the epoch.
+    pub start_unix_ns: u64,
+    /// Its length by the monotonic clock, ns.
+    pub duration_ns: u64,
+    /// How much of it probes were attached, ns.
+    pub observed_ns: u64,
+    /// Records received.
+    pub events: u64,
+    /// Probe hits, which is what the target pays for.
+    pub hits: u64,
+    /// The measured or assumed cost of those hits, ns of the target's CPU time.
+    pub probe_ns: u64,
+    /// CPU time the target used, ns, where it could be read.
+    pub target_cpu_ns: Option<u64>,
+    /// Events that did not arrive or did not fit, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Maps.
+    pub maps: Vec<MapSlice>,
+    /// Locks.
+    pub locks: Vec<LockSlice>,
+}
+
+/// What is profiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// Process id.
+    pub pid: u32,
+    /// Path of the executable.
+    pub exe: String,
+    /// Runtimes found: name and version (`go`, `go1.27.3`).
+    pub runtimes: Vec<(String, String)>,
+    /// Name of the host.
+    pub host: String,
+}

@@ -1,0 +1,2 @@
+//! mapprof verbs.
+fn main() {}
