@@ -2,5 +2,6 @@
 
 pub mod hist;
 mod slice;
+pub mod summary;
 
 pub use slice::*;
