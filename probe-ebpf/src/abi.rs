@@ -14,6 +14,12 @@ pub const MAX_FRAMES: usize = 32;
 /// Tasks that can be waiting at the same moment and still be timed.
 pub const MAX_WAITERS: usize = 16_384;
 
+/// Most CPUs that can have a ring.
+pub const MAX_CPUS: usize = 1024;
+/// Size of the inner-map template, bytes. Kernels take rings of any size in its
+/// place (`bpf_map_meta_equal` does not compare ring sizes).
+pub const RING_TEMPLATE_BYTES: usize = 4096;
+
 /// What a map site's operation does. The discriminants are the index into
 /// operation counts everywhere.
 #[repr(u8)]

@@ -46,7 +46,7 @@ pub struct Regs {
 }
 
 /// Most dereferences an operand can ask for.
-pub const MAX_DEREFS: usize = 2;
+pub(crate) const MAX_DEREFS: usize = 2;
 
 /// Where a value lies: `v = reg; for each deref: v = *(v + offset); v += last offset`.
 ///
@@ -58,7 +58,7 @@ pub struct Operand {
     pub present: u8,
     /// Index of the register, see [`Reg`].
     pub reg: u8,
-    /// How many times memory is read, at most [`MAX_DEREFS`].
+    /// How many times memory is read, at most 2.
     pub derefs: u8,
     /// Padding, zero.
     pub pad: u8,

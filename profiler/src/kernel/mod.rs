@@ -1,1 +1,35 @@
-//! Stage `kernel`.
+//! The kernel half of a run: loads the programs, attaches them, reads what they send.
+//!
+//! In: the embedded BPF object and a [`crate::placement::Plan`]. Out: raw
+//! records from the per-CPU rings, loss counters, open waits. Dropping the
+//! [`Attachment`] takes every probe out again; so does the end of the process.
+
+mod attach;
+mod features;
+mod object;
+mod perf;
+mod rings;
+mod sys;
+
+pub use attach::{Attachment, Method, Refused};
+pub use features::{Check, Verdict, doctor};
+pub use object::{Kernel, LoadOptions, OpenWaits};
+pub use rings::{Counters, Counts, Rings};
+
+/// What can go wrong between mapprof and the kernel.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum KernelError {
+    #[error("not permitted to {what}: needs CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for another user's process); run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_admin+ep` on mapprof; `mapprof doctor` says what is missing")]
+    NotPermitted { what: &'static str },
+    #[error("cannot load the BPF object: {0}; `mapprof doctor` says what this kernel lacks")]
+    Object(String),
+    #[error("the kernel's verifier refused program {program} ({error}); its log:\n{log}")]
+    Verifier { program: &'static str, error: std::io::Error, log: String },
+    #[error("cannot {what}: {error}")]
+    Sys { what: String, error: std::io::Error },
+    #[error("cannot attach any of {count} probes to {path}: {error}")]
+    Attach { path: String, count: usize, error: std::io::Error },
+    #[error("map {map} of the BPF object: {error}")]
+    Map { map: &'static str, error: String },
+}

@@ -1,0 +1,248 @@
+//! The embedded BPF object: its maps through aya, its programs loaded by hand
+//! because aya 0.14 cannot load them for `uprobe_multi`.
+//!
+//! In: the object's bytes and the run's configuration. Out: a [`Kernel`] from
+//! which attachments and rings are made.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use aya::{Ebpf, EbpfLoader, maps::{Array, Map}};
+use aya_obj::Object;
+
+use super::{Counters, KernelError, Method, Rings, sys};
+
+/// The BPF object that the build script made.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Thread group as the initial PID namespace numbers it, for kernels whose
+    /// links do not filter well; 0: leave it to the link.
+    pub tgid: u32,
+    /// Bytes of each CPU's ring, a power of two of at least a page; 0: choose.
+    pub ring_bytes: u32,
+    /// Let the programs write their debug lines.
+    pub debug: bool,
+    /// How to attach; `None`: the best that the kernel can.
+    pub method: Option<Method>,
+}
+
+/// The loaded object.
+pub struct Kernel {
+    ebpf: Ebpf,
+    object: Object,
+    programs: BTreeMap<&'static str, OwnedFd>,
+    method: Method,
+    ring_bytes: u32,
+}
+
+/// Every program of the object.
+const PROGRAMS: [&str; 6] = ["map_op", "wait_begin", "wait_end", "acquire_enter", "acquire_return", "empty"];
+
+const SITES: &str = "SITES";
+
+impl Kernel {
+    /// Loads maps, and the programs on demand.
+    pub fn load(options: LoadOptions) -> Result<Self, KernelError> {
+        let level: u8 = if options.debug { 4 } else { 0 };
+        let mut ebpf = EbpfLoader::new()
+            .override_global(aya_log::LEVEL, &level, true)
+            .load(OBJECT)
+            .map_err(|error| load_error(&error))?;
+        let mut object = Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
+        relocate(&mut object, &ebpf)?;
+        let config = probe_ebpf::Config { tgid: options.tgid, pad: 0 };
+        array::<Pod<probe_ebpf::Config>>(&mut ebpf, "CONFIG")?
+            .set(0, Pod(config), 0)
+            .map_err(|error| map_error("CONFIG", &error))?;
+        let mut kernel = Self {
+            ebpf,
+            object,
+            programs: BTreeMap::new(),
+            method: Method::Multi,
+            ring_bytes: options.ring_bytes,
+        };
+        kernel.method = match options.method {
+            Some(method) => method,
+            None => kernel.best_method()?,
+        };
+        Ok(kernel)
+    }
+
+    /// How probes are attached.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Puts rings in place and opens them for reading. Once per run.
+    pub fn open_rings(&mut self) -> Result<Rings, KernelError> {
+        Rings::open(&mut self.ebpf, self.ring_bytes)
+    }
+
+    /// Opens the loss counters.
+    pub fn counters(&mut self) -> Result<Counters, KernelError> {
+        Counters::open(&mut self.ebpf)
+    }
+
+    /// The programs' debug lines; only where `debug` was asked for.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+            .map_err(|error| KernelError::Map { map: "AYA_LOGS", error: error.to_string() })
+    }
+
+    /// Writes the site descriptors, by cookie.
+    pub(super) fn describe(&mut self, sites: &[probe_ebpf::Site]) -> Result<(), KernelError> {
+        let mut array = array::<Pod<probe_ebpf::Site>>(&mut self.ebpf, SITES)?;
+        for (cookie, site) in sites.iter().enumerate() {
+            array.set(cookie as u32, Pod(*site), 0).map_err(|error| map_error(SITES, &error))?;
+        }
+        Ok(())
+    }
+
+    /// The program, loaded for this run's way of attaching.
+    pub(super) fn program(&mut self, name: &'static str) -> Result<BorrowedFd<'_>, KernelError> {
+        if !self.programs.contains_key(name) {
+            let fd = self.load_program(name, self.method.attach_type())?;
+            self.programs.insert(name, fd);
+        }
+        Ok(self.programs[name].as_fd())
+    }
+
+    /// Loads every program, so that the verifier has seen them all.
+    pub fn load_all(&mut self) -> Result<(), KernelError> {
+        for name in PROGRAMS {
+            self.program(name)?;
+        }
+        Ok(())
+    }
+
+    /// `uprobe_multi` where a program can be loaded for it.
+    fn best_method(&mut self) -> Result<Method, KernelError> {
+        match self.load_program("empty", Method::Multi.attach_type()) {
+            Ok(fd) => {
+                self.programs.insert("empty", fd);
+                Ok(Method::Multi)
+            }
+            Err(KernelError::Verifier { .. }) => Ok(Method::Perf),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load_program(&self, name: &'static str, attach_type: u32) -> Result<OwnedFd, KernelError> {
+        let absent = || KernelError::Object(format!("it has no program {name}"));
+        let program = self.object.programs.get(name).ok_or_else(absent)?;
+        let function = self.object.functions.get(&program.function_key()).ok_or_else(absent)?;
+        let load = |log: &mut [u8]| {
+            sys::load_program(name, &function.instructions, &self.object.license, attach_type, log)
+        };
+        load(&mut []).or_else(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(libc::EPERM) {
+                return Err(KernelError::NotPermitted { what: "load BPF programs" });
+            }
+            let mut log = vec![0; 1 << 20];
+            // The second attempt is only for its log, and may pass where the
+            // first failed for want of memory.
+            load(&mut log).map_err(|error| KernelError::Verifier {
+                program: name,
+                error,
+                log: String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned(),
+            })
+        })
+    }
+
+    /// The waits that have begun and not ended, by task.
+    pub fn open_waits(&mut self) -> Result<OpenWaits<'_>, KernelError> {
+        let map = self.ebpf.map_mut("WAITS").ok_or_else(|| missing("WAITS"))?;
+        aya::maps::HashMap::try_from(map).map(OpenWaits).map_err(|error| map_error("WAITS", &error))
+    }
+}
+
+/// The kernel's table of open waits.
+pub struct OpenWaits<'a>(aya::maps::HashMap<&'a mut aya::maps::MapData, u64, Pod<probe_ebpf::OpenWait>>);
+
+impl OpenWaits<'_> {
+    /// Each open wait with its task. Waits that begin or end meanwhile may be missed.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, probe_ebpf::OpenWait)> {
+        self.0.iter().filter_map(Result::ok).filter(|(_, open)| open.0.start_ns != 0).map(|(task, open)| (task, open.0))
+    }
+}
+
+/// Makes the shared types storable by aya.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(super) struct Pod<T>(pub(super) T);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+mod pod {
+    use super::Pod;
+    // SAFETY: `repr(C)` integers and arrays of them, with explicit padding.
+    unsafe impl aya::Pod for Pod<probe_ebpf::Config> {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Pod<probe_ebpf::Site> {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Pod<probe_ebpf::OpenWait> {}
+}
+
+fn array<'a, T: aya::Pod>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<Array<&'a mut aya::maps::MapData, T>, KernelError> {
+    let map = ebpf.map_mut(name).ok_or_else(|| missing(name))?;
+    Array::try_from(map).map_err(|error| map_error(name, &error))
+}
+
+pub(super) fn missing(map: &'static str) -> KernelError {
+    KernelError::Map { map, error: "the object has no such map".into() }
+}
+
+pub(super) fn map_error(map: &'static str, error: &aya::maps::MapError) -> KernelError {
+    KernelError::Map { map, error: chain(error) }
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn load_error(error: &aya::EbpfError) -> KernelError {
+    let text = chain(error);
+    if text.contains("os error 1)") {
+        return KernelError::NotPermitted { what: "create BPF maps" };
+    }
+    KernelError::Object(text)
+}
+
+/// Puts the live maps' descriptors and the subprograms into the programs' code.
+fn relocate(object: &mut Object, ebpf: &Ebpf) -> Result<(), KernelError> {
+    let text_sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let definitions = object.maps.clone();
+    let mut maps = Vec::new();
+    for (name, map) in ebpf.maps() {
+        if let (Some(fd), Some(definition)) = (map_fd(map), definitions.get(name)) {
+            maps.push((name, fd, definition));
+        }
+    }
+    let failed = |error: &dyn std::error::Error| KernelError::Object(chain(error));
+    object.relocate_maps(maps.into_iter(), &text_sections).map_err(|error| failed(&error))?;
+    object.relocate_calls(&text_sections).map_err(|error| failed(&error))
+}
+
+fn map_fd(map: &Map) -> Option<i32> {
+    let data = match map {
+        Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data) | Map::RingBuf(data) | Map::ArrayOfMaps(data) => data,
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
