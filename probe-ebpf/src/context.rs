@@ -2,6 +2,8 @@
 //!
 //! In: `pt_regs` and the attach cookie. Out: a [`Hit`], unless the hit is not ours.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     bindings::pt_regs,
     btf_maps::Array,
@@ -12,7 +14,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use probe_ebpf::{
-    COUNTER_SKIPPED, Config, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken,
+    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken,
     site_flags,
 };
 
@@ -21,10 +23,6 @@ use crate::transport::{count, lose};
 /// The site descriptors, by attach cookie.
 #[btf_map]
 pub(crate) static SITES: Array<Site, MAX_SITES> = Array::new();
-
-/// The run's configuration.
-#[btf_map]
-pub(crate) static CONFIG: Array<Config, 1> = Array::new();
 
 /// One probe hit.
 pub(crate) struct Hit {
@@ -39,32 +37,30 @@ pub(crate) struct Hit {
 impl Hit {
     /// Reads the hit; `None` (and counted) where it is to be ignored.
     #[inline(always)]
-    pub(crate) fn of(regs: *mut pt_regs) -> Option<Self> {
+    pub(crate) fn of(ctx: *mut pt_regs) -> Option<Self> {
         // SAFETY: the context is the one the kernel passed.
-        let cookie = unsafe { bpf_get_attach_cookie(regs.cast()) } as u32;
+        let cookie = unsafe { bpf_get_attach_cookie(ctx.cast()) } as u32;
         let Some(site) = SITES.get(cookie) else {
             lose(Loss::NoSite);
             return None;
         };
-        let regs = read_registers(regs);
-        if site.flags & site_flags::SKIP_IF_GUARD_TAKEN != 0 && guard_taken(regs.flags) {
+        // SAFETY: as above.
+        let flags = unsafe { (*ctx).eflags };
+        if site.flags & site_flags::SKIP_IF_GUARD_TAKEN != 0 && guard_taken(flags) {
             count(COUNTER_SKIPPED);
             return None;
         }
-        if let Some(config) = CONFIG.get(0)
-            && config.tgid != 0
-            && config.tgid != (bpf_get_current_pid_tgid() >> 32) as u32
-        {
+        if site.tgid != 0 && site.tgid != (bpf_get_current_pid_tgid() >> 32) as u32 {
             return None;
         }
-        Some(Self { site, cookie, regs })
+        Some(Self { site, cookie, regs: read_registers(ctx) })
     }
 
     /// The goroutine or thread.
     #[inline(always)]
     pub(crate) fn task(&self) -> u64 {
         if self.site.flags & site_flags::TASK_IS_R14 != 0 {
-            self.regs.gpr[Reg::R14 as usize]
+            self.regs[Reg::R14 as usize]
         } else {
             u64::from(thread())
         }
@@ -80,13 +76,13 @@ impl Hit {
     /// where the caller is one. 0 where it cannot be read.
     #[inline(always)]
     pub(crate) fn caller(&self) -> u64 {
-        let caller = read_u64(self.regs.gpr[Reg::Rsp as usize]).unwrap_or(0);
+        let caller = read_u64(self.regs[Reg::Rsp as usize]).unwrap_or(0);
         let site = self.site;
         if site.flags & site_flags::THROUGH_WRAPPER != 0
             && caller >= site.wrapper_lo
             && caller < site.wrapper_hi
         {
-            return read_u64(self.regs.gpr[Reg::Rbp as usize].wrapping_add(8)).unwrap_or(caller);
+            return read_u64(self.regs[Reg::Rbp as usize].wrapping_add(8)).unwrap_or(caller);
         }
         caller
     }
@@ -118,16 +114,24 @@ pub(crate) fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }
 
-/// Copies the registers to the stack, where an index that is not a constant is allowed.
+/// Copies the registers to the stack, where an index that is not a constant is
+/// allowed. Volatile, or the compiler would copy them twice.
 #[inline(always)]
 fn read_registers(ctx: *mut pt_regs) -> Regs {
-    // SAFETY: the context is valid, and each field is read at a constant offset.
-    let r = unsafe { &*ctx };
-    Regs {
-        gpr: [
-            r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11,
-            r.r12, r.r13, r.r14, r.r15,
-        ],
-        flags: r.eflags,
+    let mut to = MaybeUninit::<Regs>::uninit();
+    let start = to.as_mut_ptr().cast::<u64>();
+    macro_rules! copy {
+        ($($reg:ident = $field:ident),*) => {
+            // SAFETY: the context is valid, each field is read at a constant offset,
+            // and all sixteen are written.
+            unsafe {
+                $(start.add(Reg::$reg as usize).write_volatile((*ctx).$field);)*
+                to.assume_init()
+            }
+        };
     }
+    copy!(
+        Rax = rax, Rcx = rcx, Rdx = rdx, Rbx = rbx, Rsp = rsp, Rbp = rbp, Rsi = rsi, Rdi = rdi,
+        R8 = r8, R9 = r9, R10 = r10, R11 = r11, R12 = r12, R13 = r13, R14 = r14, R15 = r15
+    )
 }

@@ -36,14 +36,8 @@ pub const FLAGS_CF: u64 = 1;
 /// The zero flag in `rflags`.
 pub const FLAGS_ZF: u64 = 1 << 6;
 
-/// The register file at a probed instruction.
-#[derive(Clone, Copy, Debug)]
-pub struct Regs {
-    /// By [`Reg`].
-    pub gpr: [u64; REG_COUNT],
-    /// The saved `rflags`.
-    pub flags: u64,
-}
+/// The registers at a probed instruction, by [`Reg`].
+pub type Regs = [u64; REG_COUNT];
 
 /// Most dereferences an operand can ask for.
 pub(crate) const MAX_DEREFS: usize = 2;
@@ -99,7 +93,7 @@ pub fn eval(operand: &Operand, regs: &Regs, read: impl Fn(u64) -> Option<u64>) -
     if operand.present == 0 {
         return Some(0);
     }
-    let mut value = regs.gpr[usize::from(operand.reg) & (REG_COUNT - 1)];
+    let mut value = regs[usize::from(operand.reg) & (REG_COUNT - 1)];
     value = value.wrapping_add(operand.offsets[0] as i64 as u64);
     if operand.derefs > 0 {
         value = read(value)?.wrapping_add(operand.offsets[1] as i64 as u64);
@@ -125,7 +119,7 @@ mod tests {
         let mut gpr = [0; REG_COUNT];
         gpr[Reg::Rdi as usize] = 0x1000;
         gpr[Reg::Rsi as usize] = 7;
-        Regs { gpr, flags: 0 }
+        gpr
     }
 
     /// Memory in which each address holds itself plus one page.

@@ -11,7 +11,7 @@ use probe_ebpf::{
 };
 
 use crate::{
-    context::{Hit, now, read, read_u64},
+    context::{Hit, read, read_u64},
     transport::{reserve, submit},
 };
 
@@ -105,7 +105,6 @@ fn head(hit: &Hit, kind: u8, key: &KeyAt, flags: u8) -> OpHead {
         flags: flags | object_flag,
         pad: 0,
         site: hit.cookie,
-        ts_ns: now(),
         task: hit.task(),
         caller: hit.caller(),
         object,

@@ -39,6 +39,7 @@ pub struct Kernel {
     programs: BTreeMap<&'static str, OwnedFd>,
     method: Method,
     ring_bytes: u32,
+    tgid: u32,
 }
 
 /// Every program of the object.
@@ -56,16 +57,13 @@ impl Kernel {
             .map_err(|error| load_error(&error))?;
         let mut object = Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
         relocate(&mut object, &ebpf)?;
-        let config = probe_ebpf::Config { tgid: options.tgid, pad: 0 };
-        array::<Pod<probe_ebpf::Config>>(&mut ebpf, "CONFIG")?
-            .set(0, Pod(config), 0)
-            .map_err(|error| map_error("CONFIG", &error))?;
         let mut kernel = Self {
             ebpf,
             object,
             programs: BTreeMap::new(),
             method: Method::Multi,
             ring_bytes: options.ring_bytes,
+            tgid: options.tgid,
         };
         kernel.method = match options.method {
             Some(method) => method,
@@ -99,7 +97,8 @@ impl Kernel {
     pub(super) fn describe(&mut self, sites: &[probe_ebpf::Site]) -> Result<(), KernelError> {
         let mut array = array::<Pod<probe_ebpf::Site>>(&mut self.ebpf, SITES)?;
         for (cookie, site) in sites.iter().enumerate() {
-            array.set(cookie as u32, Pod(*site), 0).map_err(|error| map_error(SITES, &error))?;
+            let site = probe_ebpf::Site { tgid: self.tgid, ..*site };
+            array.set(cookie as u32, Pod(site), 0).map_err(|error| map_error(SITES, &error))?;
         }
         Ok(())
     }
@@ -181,8 +180,6 @@ pub(super) struct Pod<T>(pub(super) T);
 mod pod {
     use super::Pod;
     // SAFETY: `repr(C)` integers and arrays of them, with explicit padding.
-    unsafe impl aya::Pod for Pod<probe_ebpf::Config> {}
-    // SAFETY: as above.
     unsafe impl aya::Pod for Pod<probe_ebpf::Site> {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Pod<probe_ebpf::OpenWait> {}
