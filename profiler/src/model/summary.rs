@@ -91,7 +91,9 @@ pub struct Ops {
 impl Ops {
     /// Of all kinds.
     pub fn total(&self) -> u64 {
-        self.lookup + self.insert + self.delete + self.iterate + self.clear + self.grow
+        [self.insert, self.delete, self.iterate, self.clear, self.grow]
+            .into_iter()
+            .fold(self.lookup, u64::saturating_add)
     }
 }
 
