@@ -165,6 +165,11 @@ impl SpaceSaving {
     fn admit(&mut self, hash: u64, key: &[u8], len: u64, budget: &mut Budget) -> Option<u32> {
         let stored = Stored::new(key, len);
         if budget.take(self.entries.len(), stored.weight()) {
+            if self.entries.len() == self.entries.capacity() {
+                // Twice as many, but not beyond the table's bound.
+                let more = self.entries.len().max(GUARANTEED);
+                self.reserve(more, budget);
+            }
             return Some(self.append(hash, stored, self.floor));
         }
         let Some((count, slot)) = self.least() else {
@@ -174,6 +179,12 @@ impl SpaceSaving {
         self.floor = self.floor.max(count);
         self.replace(slot, hash, stored, self.floor, budget);
         Some(slot)
+    }
+
+    /// Makes room for `more` entries, of which as many may come as the table's bound
+    /// allows.
+    fn reserve(&mut self, more: usize, budget: &Budget) {
+        self.entries.reserve_exact(more.min(budget.per_table.saturating_sub(self.entries.len())));
     }
 
     fn append(&mut self, hash: u64, key: Stored, error: u64) -> u32 {
@@ -268,25 +279,30 @@ impl SpaceSaving {
         self.floor = self.floor.saturating_add(floor);
         // Keys that both have come first: after that, whatever is evicted has its
         // whole count.
-        let mut rest = Vec::new();
-        for theirs in keys {
-            let hash = hash_of(&self.hasher, &theirs.key.bytes, theirs.key.len);
-            match self.find(hash, &theirs.key.bytes, theirs.key.len) {
+        let mut missing: Vec<u32> = Vec::new();
+        for (index, theirs) in keys.iter().enumerate() {
+            match self.find(self.hash(&theirs.key), &theirs.key.bytes, theirs.key.len) {
                 Some(slot) => {
                     self.add(slot, &theirs.ops);
                     let error = &mut self.entries[slot as usize].error;
                     *error = error.saturating_sub(floor).saturating_add(theirs.error);
                 }
-                None => rest.push((hash, theirs)),
+                None => missing.push(index as u32),
             }
         }
-        for (hash, theirs) in rest {
-            self.merge_new(hash, theirs, absent_here.saturating_add(theirs.error), budget);
+        self.reserve(missing.len(), budget);
+        for theirs in missing.into_iter().map(|index| &keys[index as usize]) {
+            self.merge_new(theirs, absent_here.saturating_add(theirs.error), budget);
         }
     }
 
+    fn hash(&self, key: &Key) -> u64 {
+        hash_of(&self.hasher, &key.bytes, key.len)
+    }
+
     /// Takes over a key that is not here, unless all that are here count for more.
-    fn merge_new(&mut self, hash: u64, theirs: &KeySlice, error: u64, budget: &mut Budget) {
+    fn merge_new(&mut self, theirs: &KeySlice, error: u64, budget: &mut Budget) {
+        let hash = self.hash(&theirs.key);
         // Not possible in a table this stage wrote, but in a file.
         if self.find(hash, &theirs.key.bytes, theirs.key.len).is_some() {
             return;
