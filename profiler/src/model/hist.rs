@@ -13,14 +13,10 @@ use std::sync::OnceLock;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::summary::H;
+use super::summary::{Bucket, H};
 
 /// Significant decimal digits of a bucket: values are off by less than 1%.
 const DIGITS: u8 = 2;
-
-/// A bar of a drawn histogram: from (inclusive) and to (exclusive, but for the
-/// last bar) in ns, and the number of waits in it.
-pub type Bucket = (u64, u64, u64);
 
 /// Waits by duration. Count, sum, min and max are exact; all counts saturate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +92,8 @@ impl WaitHist {
     }
 
     /// At most `bars` adjacent bars of equal width on a logarithmic axis that
-    /// together hold all waits; fewer where the times lie closer than that, none
-    /// where there was no wait.
+    /// together hold all waits; the last one's upper bound is in it. Fewer where the
+    /// times lie closer than that, none where there was no wait.
     pub fn buckets(&self, bars: usize) -> Vec<Bucket> {
         if self.count == 0 || bars == 0 {
             return Vec::new();
@@ -110,11 +106,14 @@ impl WaitHist {
         edges.dedup();
         edges.insert(0, self.min_ns);
         edges.push(self.max_ns);
-        let mut drawn: Vec<Bucket> = edges.windows(2).map(|pair| (pair[0], pair[1], 0)).collect();
+        let mut drawn: Vec<Bucket> = edges
+            .windows(2)
+            .map(|pair| Bucket { lo_ns: pair[0], hi_ns: pair[1], count: 0 })
+            .collect();
         for (&highest, &count) in &self.buckets {
             let value = highest.max(self.min_ns).min(self.max_ns);
-            let bar = drawn.partition_point(|&(from, ..)| from <= value).saturating_sub(1);
-            drawn[bar].2 = drawn[bar].2.saturating_add(count);
+            let bar = drawn.partition_point(|bar| bar.lo_ns <= value).saturating_sub(1);
+            drawn[bar].count = drawn[bar].count.saturating_add(count);
         }
         drawn
     }
@@ -170,19 +169,19 @@ mod tests {
         all.add(&all.clone());
         let h = all.h();
         assert_eq!((h.count, h.sum_ns, h.min_ns, h.max_ns), (6, u64::MAX, 0, u64::MAX));
-        assert_eq!(all.buckets(7).iter().map(|bar| bar.2).sum::<u64>(), 6);
+        assert_eq!(all.buckets(7).iter().map(|bar| bar.count).sum::<u64>(), 6);
     }
 
     #[test]
     fn damaged_limits_do_not_panic() {
         let damaged = WaitHist { min_ns: 9, max_ns: 3, ..hist(&[5, 5]) };
         assert_eq!(damaged.h().count, 2);
-        assert_eq!(damaged.buckets(4).iter().map(|bar| bar.2).sum::<u64>(), 2);
+        assert_eq!(damaged.buckets(4).iter().map(|bar| bar.count).sum::<u64>(), 2);
     }
 
     #[test]
     fn one_value_is_one_bar() {
-        assert_eq!(hist(&[40, 40, 40]).buckets(10), [(40, 40, 3)]);
+        assert_eq!(hist(&[40, 40, 40]).buckets(10), [Bucket { lo_ns: 40, hi_ns: 40, count: 3 }]);
     }
 
     proptest! {
@@ -207,10 +206,10 @@ mod tests {
         fn bars_are_adjacent_and_hold_all(values in prop::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 1..100), bars in 1_usize..40) {
             let drawn = hist(&values).buckets(bars);
             prop_assert!(drawn.len() <= bars);
-            prop_assert_eq!(drawn[0].0, *values.iter().min().unwrap());
-            prop_assert_eq!(drawn[drawn.len() - 1].1, *values.iter().max().unwrap());
-            prop_assert!(drawn.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
-            prop_assert_eq!(drawn.iter().map(|bar| bar.2).sum::<u64>(), values.len() as u64);
+            prop_assert_eq!(drawn[0].lo_ns, *values.iter().min().unwrap());
+            prop_assert_eq!(drawn[drawn.len() - 1].hi_ns, *values.iter().max().unwrap());
+            prop_assert!(drawn.windows(2).all(|pair| pair[0].hi_ns == pair[1].lo_ns && pair[0].lo_ns < pair[0].hi_ns));
+            prop_assert_eq!(drawn.iter().map(|bar| bar.count).sum::<u64>(), values.len() as u64);
         }
 
         #[test]

@@ -139,12 +139,6 @@ impl Session {
         self.history.iter()
     }
 
-    /// All waits for a lock, named by its id in the summary (`l1`).
-    pub fn wait_hist(&self, lock: &str) -> Option<&WaitHist> {
-        let number: LockId = lock.strip_prefix('l')?.parse().ok()?;
-        Some(&self.all.locks.get(&number.checked_sub(1)?)?.wait)
-    }
-
     /// What is profiled.
     pub fn target(&self) -> &TargetInfo {
         &self.target

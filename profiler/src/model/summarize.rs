@@ -15,6 +15,9 @@ use crate::catalog::KeyFormat;
 /// What stands for call sites beyond the limit.
 const OTHER_CALLERS: &str = "(other)";
 
+/// Bars of a lock's histogram; a narrower display joins neighbours.
+const BARS: usize = 64;
+
 /// What an object without a definition is called.
 const UNKNOWN: &str = "unknown";
 
@@ -128,6 +131,7 @@ fn lock_summary(names: &Definitions, id: LockId, lock: &LockSum) -> Lock {
         label: info.and_then(|info| info.label.clone()),
         maps: Vec::new(),
         wait: lock.wait.h(),
+        wait_buckets: lock.wait.buckets(BARS),
         hold: None,
         waiters: waiters
             .into_iter()
