@@ -1,7 +1,222 @@
-//! Waiting times.
+//! Waiting times, as a distribution that can be added up.
+//!
+//! In: durations in ns. Out: percentiles ([`H`]) and bars to draw.
+//!
+//! The buckets are those of an HdrHistogram with two significant digits. They
+//! are kept sparse, because a run has up to a thousand locks of which each
+//! fills a few dozen of some three thousand buckets; the dense histogram is
+//! built where percentiles are asked for.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// placeholder until the model lands
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WaitHist;
+use super::summary::{Bucket, H};
+
+/// Significant decimal digits of a bucket: values are off by less than 1%.
+const DIGITS: u8 = 2;
+
+/// Waits by duration. Count, sum, min and max are exact; all counts saturate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitHist {
+    /// Waits by the highest duration of their bucket, ns.
+    buckets: BTreeMap<u64, u64>,
+    count: u64,
+    sum_ns: u64,
+    min_ns: u64,
+    max_ns: u64,
+}
+
+impl WaitHist {
+    /// Counts one wait of `ns`.
+    pub fn record(&mut self, ns: u64) {
+        let bucket = self.buckets.entry(bucket_of(ns)).or_default();
+        *bucket = bucket.saturating_add(1);
+        self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
+        self.max_ns = self.max_ns.max(ns);
+        self.count = self.count.saturating_add(1);
+        self.sum_ns = self.sum_ns.saturating_add(ns);
+    }
+
+    /// Counts all waits of another.
+    pub fn add(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        for (&highest, &count) in &other.buckets {
+            let mine = self.buckets.entry(bucket_of(highest)).or_default();
+            *mine = mine.saturating_add(count);
+        }
+        self.min_ns = if self.count == 0 { other.min_ns } else { self.min_ns.min(other.min_ns) };
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.count = self.count.saturating_add(other.count);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+    }
+
+    /// Number of waits.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Sum of all waits, ns.
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
+    }
+
+    /// Whether there was no wait.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The figures of the contract.
+    pub fn h(&self) -> H {
+        let mut dense = dense(self.max_ns);
+        for (&highest, &count) in &self.buckets {
+            dense.saturating_record_n(highest, count);
+        }
+        // A bucket's edge lies up to 1% outside what was seen. Not `clamp`, which
+        // panics where a damaged recording has min above max.
+        let at = |quantile| dense.value_at_quantile(quantile).max(self.min_ns).min(self.max_ns);
+        H {
+            count: self.count,
+            sum_ns: self.sum_ns,
+            min_ns: self.min_ns,
+            p50_ns: at(0.5),
+            p90_ns: at(0.9),
+            p99_ns: at(0.99),
+            p999_ns: at(0.999),
+            max_ns: self.max_ns,
+        }
+    }
+
+    /// At most `bars` adjacent bars of equal width on a logarithmic axis that
+    /// together hold all waits; the last one's upper bound is in it. Fewer where the
+    /// times lie closer than that, none where there was no wait.
+    pub fn buckets(&self, bars: usize) -> Vec<Bucket> {
+        if self.count == 0 || bars == 0 {
+            return Vec::new();
+        }
+        let (low, high) = (self.min_ns.max(1) as f64, self.max_ns.max(1) as f64);
+        let mut edges: Vec<u64> = (1..bars)
+            .map(|i| (low * (high / low).powf(i as f64 / bars as f64)) as u64)
+            .filter(|&edge| edge > self.min_ns && edge < self.max_ns)
+            .collect();
+        edges.dedup();
+        edges.insert(0, self.min_ns);
+        edges.push(self.max_ns);
+        let mut drawn: Vec<Bucket> = edges
+            .windows(2)
+            .map(|pair| Bucket { lo_ns: pair[0], hi_ns: pair[1], count: 0 })
+            .collect();
+        for (&highest, &count) in &self.buckets {
+            let value = highest.max(self.min_ns).min(self.max_ns);
+            let bar = drawn.partition_point(|bar| bar.lo_ns <= value).saturating_sub(1);
+            drawn[bar].count = drawn[bar].count.saturating_add(count);
+        }
+        drawn
+    }
+}
+
+/// The highest value that shares its bucket with `ns`.
+fn bucket_of(ns: u64) -> u64 {
+    static LAYOUT: OnceLock<Histogram<u64>> = OnceLock::new();
+    LAYOUT.get_or_init(|| dense(u64::MAX)).highest_equivalent(ns)
+}
+
+/// An empty histogram for values up to `high`; the buckets do not depend on it.
+fn dense(high: u64) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, high.max(2), DIGITS).expect("1 <= high / 2, and 2 digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hist(values: &[u64]) -> WaitHist {
+        let mut hist = WaitHist::default();
+        for &ns in values {
+            hist.record(ns);
+        }
+        hist
+    }
+
+    /// The nearest-rank percentile of sorted values.
+    fn nearest_rank(sorted: &[u64], quantile: f64) -> u64 {
+        let rank = (quantile * sorted.len() as f64).ceil() as usize;
+        sorted[rank.clamp(1, sorted.len()) - 1]
+    }
+
+    #[test]
+    fn no_wait_is_all_zero_and_draws_nothing() {
+        assert_eq!(WaitHist::default().h(), H::default());
+        assert!(WaitHist::default().buckets(10).is_empty());
+    }
+
+    #[test]
+    fn exact_fields_are_exact() {
+        let h = hist(&[1_000_003, 17, 5_000_000_007]).h();
+        assert_eq!((h.count, h.sum_ns, h.min_ns, h.max_ns), (3, 5_001_000_027, 17, 5_000_000_007));
+        assert_eq!(h.p999_ns, h.max_ns, "clamped to what was seen");
+    }
+
+    #[test]
+    fn extremes_saturate() {
+        let mut all = hist(&[0, u64::MAX, u64::MAX]);
+        all.add(&all.clone());
+        let h = all.h();
+        assert_eq!((h.count, h.sum_ns, h.min_ns, h.max_ns), (6, u64::MAX, 0, u64::MAX));
+        assert_eq!(all.buckets(7).iter().map(|bar| bar.count).sum::<u64>(), 6);
+    }
+
+    #[test]
+    fn damaged_limits_do_not_panic() {
+        let damaged = WaitHist { min_ns: 9, max_ns: 3, ..hist(&[5, 5]) };
+        assert_eq!(damaged.h().count, 2);
+        assert_eq!(damaged.buckets(4).iter().map(|bar| bar.count).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn one_value_is_one_bar() {
+        assert_eq!(hist(&[40, 40, 40]).buckets(10), [Bucket { lo_ns: 40, hi_ns: 40, count: 3 }]);
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_within_one_percent(mut values in prop::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 1..300)) {
+            let h = hist(&values).h();
+            values.sort_unstable();
+            for (quantile, got) in [(0.5, h.p50_ns), (0.9, h.p90_ns), (0.99, h.p99_ns), (0.999, h.p999_ns)] {
+                let want = nearest_rank(&values, quantile);
+                prop_assert!(got.abs_diff(want) <= want / 100 + 1, "p{quantile}: {got} for {want}");
+            }
+        }
+
+        #[test]
+        fn adding_equals_recording_in_one(a in prop::collection::vec(any::<u64>(), 0..50), b in prop::collection::vec(0_u64..1_000_000, 0..50)) {
+            let mut sum = hist(&a);
+            sum.add(&hist(&b));
+            prop_assert_eq!(sum, hist(&[a, b].concat()));
+        }
+
+        #[test]
+        fn bars_are_adjacent_and_hold_all(values in prop::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 1..100), bars in 1_usize..40) {
+            let drawn = hist(&values).buckets(bars);
+            prop_assert!(drawn.len() <= bars);
+            prop_assert_eq!(drawn[0].lo_ns, *values.iter().min().unwrap());
+            prop_assert_eq!(drawn[drawn.len() - 1].hi_ns, *values.iter().max().unwrap());
+            prop_assert!(drawn.windows(2).all(|pair| pair[0].hi_ns == pair[1].lo_ns && pair[0].lo_ns < pair[0].hi_ns));
+            prop_assert_eq!(drawn.iter().map(|bar| bar.count).sum::<u64>(), values.len() as u64);
+        }
+
+        #[test]
+        fn survives_serialisation(values in prop::collection::vec(any::<u64>(), 0..50)) {
+            let before = hist(&values);
+            let bytes = postcard::to_stdvec(&before).unwrap();
+            prop_assert_eq!(postcard::from_bytes::<WaitHist>(&bytes).unwrap(), before);
+        }
+    }
+}

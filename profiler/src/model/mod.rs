@@ -1,7 +1,22 @@
 //! What happened: slices, their sum, and the bounded tables they are built in.
+//!
+//! In: operations and waits with their ids, from `decode`. Out: [`Slice`]s from
+//! the [`Builder`], their sum in a [`Session`], and the [`summary::Summary`]
+//! that every output is made of.
 
+mod builder;
+mod callers;
 pub mod hist;
+mod key_text;
+mod session;
 mod slice;
+mod space_saving;
+mod summarize;
 pub mod summary;
+#[cfg(test)]
+mod tests;
 
+pub use builder::*;
+pub use key_text::key_text;
+pub use session::{LAST_KEYS, Session, SliceTotals};
 pub use slice::*;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hist::WaitHist;
 use crate::catalog::KeyFormat;
 
-/// Operations by kind, indexed by [`Op`].
+/// Operations by kind, indexed by [`Op`]. All sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ops(pub [u64; Op::ALL.len()]);
 
@@ -20,18 +20,19 @@ impl Ops {
 
     /// One more.
     pub fn bump(&mut self, op: Op) {
-        self.0[op as usize] += 1;
+        let count = &mut self.0[op as usize];
+        *count = count.saturating_add(1);
     }
 
     /// Of all kinds.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, &count| sum.saturating_add(count))
     }
 
     /// Adds another's counts.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine += theirs;
+            *mine = mine.saturating_add(theirs);
         }
     }
 }
@@ -133,6 +134,9 @@ pub struct MapSlice {
     pub unreadable_keys: u64,
     /// Its keys, bounded.
     pub keys: Vec<KeySlice>,
+    /// No key that is missing in `keys` had more operations than this; 0 when
+    /// none is missing.
+    pub floor: u64,
     /// Operations per return address, bounded; what does not fit is counted
     /// under address 0.
     pub callers: Vec<(u64, Ops)>,

@@ -1,0 +1,287 @@
+//! A run, live or replayed: the sum of its slices.
+//!
+//! In: [`Definitions`] and [`Slice`]s in the order in which they happened. Out:
+//! [`Summary`]s of everything and of the newest slice, and the recent past's
+//! totals. Bounded by [`Limits`], like a slice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::builder::{Limits, add_lost, lost};
+use super::callers::{Callers, Waiters};
+use super::hist::WaitHist;
+use super::slice::{
+    Definitions, KeySlice, LockId, LockSlice, MapId, MapSlice, Ops, Slice, TargetInfo,
+};
+use super::space_saving::{Budget, SpaceSaving};
+use super::summarize;
+use super::summary::Summary;
+
+/// Slices whose totals are kept: two minutes of them at one a second.
+const HISTORY: usize = 120;
+
+/// Most keys of one map that [`Session::last_summary`] can tell.
+pub const LAST_KEYS: usize = 500;
+
+/// A slice in a few figures, to draw the recent past with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SliceTotals {
+    /// Wall clock at its beginning, ns since the epoch.
+    pub start_unix_ns: u64,
+    /// Its length, ns.
+    pub duration_ns: u64,
+    /// How much of it probes were attached, ns.
+    pub observed_ns: u64,
+    /// Records received.
+    pub events: u64,
+    /// Map operations.
+    pub ops: u64,
+    /// Waits that ended.
+    pub waits: u64,
+    /// Their sum, ns.
+    pub wait_ns: u64,
+    /// Events that did not arrive or did not fit.
+    pub lost: u64,
+}
+
+impl SliceTotals {
+    fn of(slice: &Slice) -> Self {
+        let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
+        Self {
+            start_unix_ns: slice.start_unix_ns,
+            duration_ns: slice.duration_ns,
+            observed_ns: slice.observed_ns,
+            events: slice.events,
+            ops: sum(&mut slice.maps.iter().map(|map| map.ops.total())),
+            waits: sum(&mut slice.locks.iter().map(|lock| lock.wait.count())),
+            wait_ns: sum(&mut slice.locks.iter().map(|lock| lock.wait.sum_ns())),
+            lost: sum(&mut slice.lost.values().copied()),
+        }
+    }
+}
+
+/// The run so far.
+#[derive(Debug)]
+pub struct Session {
+    target: TargetInfo,
+    definitions: Definitions,
+    limits: Limits,
+    all: Sum,
+    last: Option<Last>,
+    history: VecDeque<SliceTotals>,
+}
+
+/// The newest slice with its most frequent keys, and how many it had.
+#[derive(Debug)]
+struct Last {
+    slice: Slice,
+    keys_tracked: BTreeMap<MapId, u64>,
+}
+
+impl Session {
+    /// Of this target, with the default limits.
+    pub fn new(target: TargetInfo) -> Self {
+        Self::with_limits(target, Limits::default())
+    }
+
+    /// Of this target, with other limits.
+    pub fn with_limits(target: TargetInfo, limits: Limits) -> Self {
+        Self {
+            target,
+            definitions: Definitions::default(),
+            limits,
+            all: Sum::new(&limits),
+            last: None,
+            history: VecDeque::new(),
+        }
+    }
+
+    /// Takes in names; later ones of an id replace earlier ones.
+    pub fn define(&mut self, new: Definitions) {
+        let known = &mut self.definitions;
+        known.maps.extend(new.maps);
+        known.locks.extend(new.locks);
+        known.stacks.extend(new.stacks);
+        known.frames.extend(new.frames);
+    }
+
+    /// Takes in the next slice.
+    pub fn push(&mut self, slice: Slice) {
+        self.last = None;
+        self.all.add(&slice, &self.limits);
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(SliceTotals::of(&slice));
+        self.last = Some(Last::of(slice));
+    }
+
+    /// Everything since the run began, with at most `keys` keys of each map.
+    pub fn summary(&self, keys: usize) -> Summary {
+        summarize::summary(&self.target, &self.definitions, &self.all, keys)
+    }
+
+    /// The newest slice, with at most `keys` and at most [`LAST_KEYS`] keys of each
+    /// map. Empty before the first.
+    pub fn last_summary(&self, keys: usize) -> Summary {
+        let mut sum = Sum::new(&self.limits);
+        let Some(last) = &self.last else {
+            return summarize::summary(&self.target, &self.definitions, &sum, keys);
+        };
+        sum.add(&last.slice, &self.limits);
+        for (id, map) in &mut sum.maps {
+            map.keys_tracked = last.keys_tracked.get(id).copied();
+        }
+        summarize::summary(&self.target, &self.definitions, &sum, keys)
+    }
+
+    /// Totals of the newest slices, oldest first; at most 120.
+    pub fn history(&self) -> impl ExactSizeIterator<Item = &SliceTotals> {
+        self.history.iter()
+    }
+
+    /// What is profiled.
+    pub fn target(&self) -> &TargetInfo {
+        &self.target
+    }
+
+    /// All names so far.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+}
+
+impl Last {
+    fn of(mut slice: Slice) -> Self {
+        let keys_tracked = slice.maps.iter().map(|map| (map.map, map.keys.len() as u64)).collect();
+        slice.maps.iter_mut().for_each(|map| keep_most_frequent(&mut map.keys));
+        Self { slice, keys_tracked }
+    }
+}
+
+fn keep_most_frequent(keys: &mut Vec<KeySlice>) {
+    if keys.len() > LAST_KEYS {
+        keys.select_nth_unstable_by(LAST_KEYS, |a, b| {
+            b.ops.total().cmp(&a.ops.total()).then_with(|| a.key.cmp(&b.key))
+        });
+        keys.truncate(LAST_KEYS);
+        keys.shrink_to_fit();
+    }
+}
+
+/// Slices added up.
+#[derive(Debug)]
+pub(super) struct Sum {
+    pub(super) start_unix_ns: u64,
+    pub(super) duration_ns: u64,
+    pub(super) observed_ns: u64,
+    pub(super) events: u64,
+    pub(super) probe_ns: u64,
+    /// Probe and CPU time of those slices for which the latter is known.
+    pub(super) cpu: Option<(u64, u64)>,
+    pub(super) lost: BTreeMap<String, u64>,
+    pub(super) maps: BTreeMap<MapId, MapSum>,
+    pub(super) locks: BTreeMap<LockId, LockSum>,
+    budget: Budget,
+    slices: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MapSum {
+    pub(super) ops: Ops,
+    pub(super) unreadable_keys: u64,
+    pub(super) keys: SpaceSaving,
+    /// Where it is more than `keys` holds.
+    pub(super) keys_tracked: Option<u64>,
+    pub(super) callers: Callers,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LockSum {
+    pub(super) wait: WaitHist,
+    pub(super) waiters: Waiters,
+    pub(super) open: u64,
+    pub(super) open_max_ns: u64,
+}
+
+impl Sum {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            start_unix_ns: 0,
+            duration_ns: 0,
+            observed_ns: 0,
+            events: 0,
+            probe_ns: 0,
+            cpu: None,
+            lost: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            budget: limits.budget(),
+            slices: 0,
+        }
+    }
+
+    fn add(&mut self, slice: &Slice, limits: &Limits) {
+        if self.slices == 0 {
+            self.start_unix_ns = slice.start_unix_ns;
+        }
+        self.slices += 1;
+        for (mine, theirs) in [
+            (&mut self.duration_ns, slice.duration_ns),
+            (&mut self.observed_ns, slice.observed_ns),
+            (&mut self.events, slice.events),
+            (&mut self.probe_ns, slice.probe_ns),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
+        if let Some(cpu_ns) = slice.target_cpu_ns {
+            let (probe, cpu) = self.cpu.get_or_insert_default();
+            *probe = probe.saturating_add(slice.probe_ns);
+            *cpu = cpu.saturating_add(cpu_ns);
+        }
+        for (reason, count) in &slice.lost {
+            add_lost(&mut self.lost, reason, *count);
+        }
+        for map in &slice.maps {
+            self.add_map(map, limits);
+        }
+        // Waits that are open now, not those that were at the end of each slice.
+        for lock in self.locks.values_mut() {
+            (lock.open, lock.open_max_ns) = (0, 0);
+        }
+        for lock in &slice.locks {
+            self.add_lock(lock, limits);
+        }
+    }
+
+    fn add_map(&mut self, map: &MapSlice, limits: &Limits) {
+        if self.maps.len() >= limits.maps && !self.maps.contains_key(&map.map) {
+            return add_lost(&mut self.lost, lost::MAPS, map.ops.total());
+        }
+        let sum = self.maps.entry(map.map).or_default();
+        sum.ops.add(&map.ops);
+        sum.unreadable_keys = sum.unreadable_keys.saturating_add(map.unreadable_keys);
+        sum.keys.merge(&map.keys, map.floor, &mut self.budget);
+        for (caller, ops) in &map.callers {
+            sum.callers.add(*caller, ops, limits.callers_per_map);
+        }
+    }
+
+    fn add_lock(&mut self, lock: &LockSlice, limits: &Limits) {
+        if self.locks.len() >= limits.locks && !self.locks.contains_key(&lock.lock) {
+            return add_lost(
+                &mut self.lost,
+                lost::LOCKS,
+                lock.wait.count().saturating_add(lock.open),
+            );
+        }
+        let sum = self.locks.entry(lock.lock).or_default();
+        sum.wait.add(&lock.wait);
+        (sum.open, sum.open_max_ns) = (lock.open, lock.open_max_ns);
+        for waiter in &lock.waiters {
+            if !sum.waiters.add(waiter.stack, waiter.count, waiter.wait_ns, limits.stacks_per_lock)
+            {
+                add_lost(&mut self.lost, lost::STACKS, waiter.count);
+            }
+        }
+    }
+}
