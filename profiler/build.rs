@@ -31,8 +31,9 @@ fn main() {
 
 fn build(workspace: &Path, out: &Path) -> Result<(), String> {
     let tools = workspace.join("target/tools/bin");
-    let linker = find_linker(&tools)
-        .ok_or_else(|| format!("bpf-linker is neither in {} nor on PATH: {MEND}", tools.display()))?;
+    let linker = find_linker(&tools).ok_or_else(|| {
+        format!("bpf-linker is neither in {} nor on PATH: {MEND}", tools.display())
+    })?;
     let toolchain = Toolchain::find().ok_or_else(|| {
         format!("no Rust toolchain here can compile for {TARGET} (neither a prebuilt core nor a nightly with rust-src): {MEND}")
     })?;
@@ -45,16 +46,14 @@ fn build(workspace: &Path, out: &Path) -> Result<(), String> {
         .arg(&target_dir)
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            [
-                "-Cdebuginfo=2",
-                "-Clink-arg=--btf",
-                &format!("-Clinker={}", linker.display()),
-            ]
-            .join("\x1f"),
+            ["-Cdebuginfo=2", "-Clink-arg=--btf", &format!("-Clinker={}", linker.display())]
+                .join("\x1f"),
         );
     let status = cargo.status().map_err(|error| format!("cannot run {cargo:?}: {error}"))?;
     if !status.success() {
-        return Err(format!("compiling probe-ebpf for BPF failed ({status}); the command was {cargo:?}"));
+        return Err(format!(
+            "compiling probe-ebpf for BPF failed ({status}); the command was {cargo:?}"
+        ));
     }
     let object = target_dir.join(TARGET).join("release/mapprof-probe");
     std::fs::copy(&object, out.join("probe.o"))

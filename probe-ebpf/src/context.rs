@@ -14,8 +14,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use probe_ebpf::{
-    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken,
-    site_flags,
+    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken, site_flags,
 };
 
 use crate::transport::{count, lose};
@@ -131,7 +130,21 @@ fn read_registers(ctx: *mut pt_regs) -> Regs {
         };
     }
     copy!(
-        Rax = rax, Rcx = rcx, Rdx = rdx, Rbx = rbx, Rsp = rsp, Rbp = rbp, Rsi = rsi, Rdi = rdi,
-        R8 = r8, R9 = r9, R10 = r10, R11 = r11, R12 = r12, R13 = r13, R14 = r14, R15 = r15
+        Rax = rax,
+        Rcx = rcx,
+        Rdx = rdx,
+        Rbx = rbx,
+        Rsp = rsp,
+        Rbp = rbp,
+        Rsi = rsi,
+        Rdi = rdi,
+        R8 = r8,
+        R9 = r9,
+        R10 = r10,
+        R11 = r11,
+        R12 = r12,
+        R13 = r13,
+        R14 = r14,
+        R15 = r15
     )
 }

@@ -10,9 +10,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use aya_log_ebpf::debug;
-use probe_ebpf::{
-    Loss, MAX_FRAMES, MAX_WAITERS, OpenWait, Rewait, Wait, record_kind,
-};
+use probe_ebpf::{Loss, MAX_FRAMES, MAX_WAITERS, OpenWait, Rewait, Wait, record_kind};
 
 use crate::{
     context::{Hit, now, thread},

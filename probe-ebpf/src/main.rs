@@ -6,7 +6,10 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(
     target_arch = "bpf",
-    expect(unsafe_code, reason = "BPF helpers and context are raw pointers; the verifier checks them")
+    expect(
+        unsafe_code,
+        reason = "BPF helpers and context are raw pointers; the verifier checks them"
+    )
 )]
 
 #[cfg(not(target_arch = "bpf"))]

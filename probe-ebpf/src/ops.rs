@@ -6,9 +6,7 @@ use aya_ebpf::helpers::generated::{
     bpf_probe_read_user as read_user, bpf_probe_read_user_str as read_user_str,
 };
 use aya_ebpf::maps::ring_buf::RingBufEntry;
-use probe_ebpf::{
-    LONG_KEY, LongOp, OpHead, SHORT_KEY, ShortOp, key_kind, op_flags, record_kind,
-};
+use probe_ebpf::{LONG_KEY, LongOp, OpHead, SHORT_KEY, ShortOp, key_kind, op_flags, record_kind};
 
 use crate::{
     context::{Hit, read, read_u64},

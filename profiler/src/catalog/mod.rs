@@ -4,9 +4,13 @@
 //! which function, in which role, with its operands where. A user's own
 //! `--probe` is read into the same type.
 
+mod sema;
+
 use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand};
+
+pub use sema::{RWMUTEX_LOCK, SEMA_DEPTH, SEMA_USERS, SemaUser, is_runtime};
 
 /// What a probe at the function tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

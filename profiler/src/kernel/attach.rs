@@ -5,7 +5,10 @@
 //! dropped, or when this process ends however it ends, the kernel takes the
 //! probes out.
 
-use std::{collections::BTreeMap, ffi::CString, io, os::fd::OwnedFd, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    collections::BTreeMap, ffi::CString, io, os::fd::OwnedFd, os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
 use super::{Kernel, KernelError, perf::UprobePmu, sys};
 use crate::placement::{Plan, Program};
@@ -73,16 +76,31 @@ impl Program {
 impl Attachment {
     /// Attaches every site of `plan` in process `pid`. `paths` are the modules'
     /// files. Fails only where not one probe can be attached.
-    pub fn new(kernel: &mut Kernel, plan: &Plan, paths: &[PathBuf], pid: u32) -> Result<Self, KernelError> {
+    pub fn new(
+        kernel: &mut Kernel,
+        plan: &Plan,
+        paths: &[PathBuf],
+        pid: u32,
+    ) -> Result<Self, KernelError> {
         let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
         kernel.describe(&descriptors)?;
         let mut attachment = Self { links: Vec::new(), attached: 0, refused: Vec::new() };
         for program in ORDER {
             for (module, sites) in by_module(plan, program) {
-                attachment.add(kernel, plan, program.name(), &paths[module], &sites, pid, program == Program::AcquireReturn)?;
+                attachment.add(
+                    kernel,
+                    plan,
+                    program.name(),
+                    &paths[module],
+                    &sites,
+                    pid,
+                    program == Program::AcquireReturn,
+                )?;
             }
         }
-        if attachment.attached == 0 && let Some(refused) = attachment.refused.pop() {
+        if attachment.attached == 0
+            && let Some(refused) = attachment.refused.pop()
+        {
             if refused.error.raw_os_error() == Some(libc::EPERM) {
                 return Err(KernelError::NotPermitted { what: "attach uprobes" });
             }
@@ -97,7 +115,12 @@ impl Attachment {
 
     /// Attaches the program that does nothing at the plan's sites, to measure the
     /// least that a hit can cost.
-    pub fn empty(kernel: &mut Kernel, plan: &Plan, paths: &[PathBuf], pid: u32) -> Result<Self, KernelError> {
+    pub fn empty(
+        kernel: &mut Kernel,
+        plan: &Plan,
+        paths: &[PathBuf],
+        pid: u32,
+    ) -> Result<Self, KernelError> {
         let mut attachment = Self { links: Vec::new(), attached: 0, refused: Vec::new() };
         for (module, sites) in by_module(plan, Program::MapOp) {
             attachment.add(kernel, plan, "empty", &paths[module], &sites, pid, false)?;
@@ -116,8 +139,9 @@ impl Attachment {
         pid: u32,
         returns: bool,
     ) -> Result<(), KernelError> {
-        let path = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| KernelError::Object(format!("path with a NUL byte: {}", path.display())))?;
+        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| {
+            KernelError::Object(format!("path with a NUL byte: {}", path.display()))
+        })?;
         let offsets: Vec<u64> = sites.iter().map(|site| plan.sites[*site].file_offset).collect();
         let cookies: Vec<u64> = sites.iter().map(|site| *site as u64).collect();
         let method = kernel.method();
@@ -143,7 +167,10 @@ impl Attachment {
                 }
             },
             Method::Perf => {
-                let pmu = UprobePmu::read().map_err(|error| KernelError::Sys { what: "read the uprobe PMU's description".into(), error })?;
+                let pmu = UprobePmu::read().map_err(|error| KernelError::Sys {
+                    what: "read the uprobe PMU's description".into(),
+                    error,
+                })?;
                 for (site, (offset, cookie)) in sites.iter().zip(offsets.iter().zip(&cookies)) {
                     match pmu.attach(fd, &path, *offset, *cookie, pid, returns) {
                         Ok((link, event)) => {

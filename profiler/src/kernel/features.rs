@@ -31,7 +31,8 @@ pub struct Check {
 }
 
 /// Linux `CAP_*` numbers, include/uapi/linux/capability.h.
-const NEEDED_CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
+const NEEDED_CAPABILITIES: [(u32, &str); 3] =
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
 /// CAP_SYS_ADMIN implies the two first.
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -75,7 +76,12 @@ fn capabilities() -> Check {
         .map(|(_, name)| *name)
         .collect();
     if missing.is_empty() {
-        return Check { what: "privileges", verdict: Verdict::Good, found: "all that is needed".into(), mend: None };
+        return Check {
+            what: "privileges",
+            verdict: Verdict::Good,
+            found: "all that is needed".into(),
+            mend: None,
+        };
     }
     Check {
         what: "privileges",
@@ -126,7 +132,12 @@ fn programs() -> Check {
 
 fn uprobe_events() -> Check {
     match super::perf::UprobePmu::read() {
-        Ok(_) => Check { what: "uprobes", verdict: Verdict::Good, found: "present (CONFIG_UPROBE_EVENTS)".into(), mend: None },
+        Ok(_) => Check {
+            what: "uprobes",
+            verdict: Verdict::Good,
+            found: "present (CONFIG_UPROBE_EVENTS)".into(),
+            mend: None,
+        },
         Err(error) => Check {
             what: "uprobes",
             verdict: Verdict::Bad,

@@ -20,7 +20,9 @@ pub use rings::{Counters, Counts, Rings};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum KernelError {
-    #[error("not permitted to {what}: needs CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for another user's process); run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_admin+ep` on mapprof; `mapprof doctor` says what is missing")]
+    #[error(
+        "not permitted to {what}: needs CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for another user's process); run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_admin+ep` on mapprof; `mapprof doctor` says what is missing"
+    )]
     NotPermitted { what: &'static str },
     #[error("cannot load the BPF object: {0}; `mapprof doctor` says what this kernel lacks")]
     Object(String),

@@ -10,7 +10,10 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use aya::{Ebpf, EbpfLoader, maps::{Array, Map}};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, Map},
+};
 use aya_obj::Object;
 
 use super::{Counters, KernelError, Method, Rings, sys};
@@ -43,7 +46,8 @@ pub struct Kernel {
 }
 
 /// Every program of the object.
-const PROGRAMS: [&str; 6] = ["map_op", "wait_begin", "wait_end", "acquire_enter", "acquire_return", "empty"];
+const PROGRAMS: [&str; 6] =
+    ["map_op", "wait_begin", "wait_end", "acquire_enter", "acquire_return", "empty"];
 
 const SITES: &str = "SITES";
 
@@ -51,11 +55,12 @@ impl Kernel {
     /// Loads maps, and the programs on demand.
     pub fn load(options: LoadOptions) -> Result<Self, KernelError> {
         let level: u8 = if options.debug { 4 } else { 0 };
-        let mut ebpf = EbpfLoader::new()
+        let ebpf = EbpfLoader::new()
             .override_global(aya_log::LEVEL, &level, true)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
-        let mut object = Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
+        let mut object =
+            Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
         relocate(&mut object, &ebpf)?;
         let mut kernel = Self {
             ebpf,
@@ -140,7 +145,9 @@ impl Kernel {
             sys::load_program(name, &function.instructions, &self.object.license, attach_type, log)
         };
         load(&mut []).or_else(|error| {
-            if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(libc::EPERM) {
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && error.raw_os_error() == Some(libc::EPERM)
+            {
                 return Err(KernelError::NotPermitted { what: "load BPF programs" });
             }
             let mut log = vec![0; 1 << 20];
@@ -162,12 +169,18 @@ impl Kernel {
 }
 
 /// The kernel's table of open waits.
-pub struct OpenWaits<'a>(aya::maps::HashMap<&'a mut aya::maps::MapData, u64, Pod<probe_ebpf::OpenWait>>);
+pub struct OpenWaits<'a>(
+    aya::maps::HashMap<&'a mut aya::maps::MapData, u64, Pod<probe_ebpf::OpenWait>>,
+);
 
 impl OpenWaits<'_> {
     /// Each open wait with its task. Waits that begin or end meanwhile may be missed.
     pub fn iter(&self) -> impl Iterator<Item = (u64, probe_ebpf::OpenWait)> {
-        self.0.iter().filter_map(Result::ok).filter(|(_, open)| open.0.start_ns != 0).map(|(task, open)| (task, open.0))
+        self.0
+            .iter()
+            .filter_map(Result::ok)
+            .filter(|(_, open)| open.0.start_ns != 0)
+            .map(|(task, open)| (task, open.0))
     }
 }
 
@@ -223,7 +236,8 @@ fn load_error(error: &aya::EbpfError) -> KernelError {
 
 /// Puts the live maps' descriptors and the subprograms into the programs' code.
 fn relocate(object: &mut Object, ebpf: &Ebpf) -> Result<(), KernelError> {
-    let text_sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let text_sections: HashSet<usize> =
+        object.functions.keys().map(|(section, _)| *section).collect();
     let definitions = object.maps.clone();
     let mut maps = Vec::new();
     for (name, map) in ebpf.maps() {
@@ -238,7 +252,11 @@ fn relocate(object: &mut Object, ebpf: &Ebpf) -> Result<(), KernelError> {
 
 fn map_fd(map: &Map) -> Option<i32> {
     let data = match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data) | Map::RingBuf(data) | Map::ArrayOfMaps(data) => data,
+        Map::Array(data)
+        | Map::PerCpuArray(data)
+        | Map::HashMap(data)
+        | Map::RingBuf(data)
+        | Map::ArrayOfMaps(data) => data,
         _ => return None,
     };
     Some(data.fd().as_fd().as_raw_fd())

@@ -2,7 +2,11 @@
 //!
 //! In: one program and one place. Out: the link, which holds the event.
 
-use std::{ffi::CStr, io, os::fd::{AsFd, BorrowedFd, OwnedFd}};
+use std::{
+    ffi::CStr,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
 use super::sys;
 
@@ -16,7 +20,9 @@ impl UprobePmu {
     pub(super) fn read() -> io::Result<Self> {
         let folder = "/sys/bus/event_source/devices/uprobe";
         let number = |text: &str| {
-            text.trim().parse().map_err(|_| io::Error::other(format!("{folder}: not a number: {text:?}")))
+            text.trim()
+                .parse()
+                .map_err(|_| io::Error::other(format!("{folder}: not a number: {text:?}")))
         };
         let kind = number(&std::fs::read_to_string(format!("{folder}/type"))?)?;
         let format = std::fs::read_to_string(format!("{folder}/format/retprobe"))?;

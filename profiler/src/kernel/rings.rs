@@ -10,7 +10,10 @@ use aya::{
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF;
 use probe_ebpf::{COUNTER_SKIPPED, Loss};
 
-use super::{KernelError, object::{map_error, missing}};
+use super::{
+    KernelError,
+    object::{map_error, missing},
+};
 
 /// All rings together should not take more than this, bytes.
 const TOTAL_BYTES: u32 = 64 << 20;
@@ -28,15 +31,19 @@ pub struct Rings {
 
 impl Rings {
     pub(super) fn open(ebpf: &mut Ebpf, ring_bytes: u32) -> Result<Self, KernelError> {
-        let cpus = online_cpus().map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?;
+        let cpus = online_cpus()
+            .map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?;
         let bytes = if ring_bytes == 0 { size_for(cpus.len()) } else { ring_bytes };
         let map = ebpf.map_mut("RINGS").ok_or_else(|| missing("RINGS"))?;
         let failed = |error: &aya::maps::MapError| map_error("RINGS", error);
-        let mut outer: ArrayOfMaps<_, RingBuf<MapData>> = ArrayOfMaps::try_from(map).map_err(|error| failed(&error))?;
+        let mut outer: ArrayOfMaps<_, RingBuf<MapData>> =
+            ArrayOfMaps::try_from(map).map_err(|error| failed(&error))?;
         let mut rings = Vec::new();
         for cpu in cpus {
-            let definition = aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF as u32, 0, 0, bytes, 0);
-            let data = MapData::create(definition, "mapprof_ring", None).map_err(|error| failed(&error))?;
+            let definition =
+                aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF as u32, 0, 0, bytes, 0);
+            let data = MapData::create(definition, "mapprof_ring", None)
+                .map_err(|error| failed(&error))?;
             let ring = RingBuf::try_from(Map::RingBuf(data)).map_err(|error| failed(&error))?;
             outer.set(cpu, &ring, 0).map_err(|error| failed(&error))?;
             rings.push(ring);
@@ -50,7 +57,9 @@ impl Rings {
         let mut taken = 0;
         for ring in &mut self.rings {
             let mut turn = 0;
-            while turn < TURN && let Some(record) = ring.next() {
+            while turn < TURN
+                && let Some(record) = ring.next()
+            {
                 take(&record);
                 turn += 1;
             }

@@ -101,9 +101,8 @@ struct PerfEventAttr {
 fn bpf<T>(command: libc::c_long, attr: &mut T) -> io::Result<OwnedFd> {
     // SAFETY: `attr` is a live value of the size given, laid out as the command
     // expects; the pointers in it outlive the call.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>())
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
     owned(fd)
 }
 

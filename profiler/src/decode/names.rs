@@ -1,0 +1,156 @@
+//! Numbers for maps, locks and stacks, and what they stand for.
+//!
+//! In: addresses from records. Out: ids, and [`Definitions`] of the new ones.
+
+use probe_ebpf::OpHead;
+
+use super::{Interned, SiteInfo};
+use crate::{
+    catalog::{self, KeyFormat},
+    model::{Definitions, Frame, LockId, LockInfo, MapId, MapInfo, StackId},
+};
+
+/// What the target can tell of its types and code.
+pub trait Resolver {
+    /// The Go map type at this address of the target.
+    fn map_type(&mut self, address: u64) -> Option<TypeText>;
+    /// The functions at a return address, innermost first; never empty.
+    fn frames(&mut self, return_address: u64) -> Vec<Frame>;
+}
+
+/// A map type in words.
+#[derive(Clone, Debug)]
+pub struct TypeText {
+    /// `map[string]*main.Session`.
+    pub name: String,
+    /// `string`.
+    pub key: String,
+    /// How its keys are shown.
+    pub format: KeyFormat,
+}
+
+pub(super) struct Names<R> {
+    pub(super) resolver: R,
+    maps: Interned<(u64, u64, String)>,
+    locks: Interned<(u64, String)>,
+    stacks: Interned<Box<[u64]>>,
+    addresses: Interned<u64>,
+    new: Definitions,
+}
+
+impl<R: Resolver> Names<R> {
+    pub(super) fn new(resolver: R) -> Self {
+        Self {
+            resolver,
+            maps: Interned(Default::default()),
+            locks: Interned(Default::default()),
+            stacks: Interned(Default::default()),
+            addresses: Interned(Default::default()),
+            new: Definitions::default(),
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Definitions {
+        std::mem::take(&mut self.new)
+    }
+
+    /// The map of an operation. Another type at the same address is another map:
+    /// memory is reused.
+    pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
+        let aux = if site.is_go { head.aux } else { 0 };
+        let (id, is_new) = self.maps.get((head.object, aux, site.kind.clone()));
+        if is_new {
+            let info = self.describe_map(site, head);
+            self.new.maps.insert(id, info);
+        }
+        id
+    }
+
+    fn describe_map(&mut self, site: &SiteInfo, head: &OpHead) -> MapInfo {
+        let text = if site.is_go { self.resolver.map_type(head.aux) } else { None };
+        let unreadable = head.flags & probe_ebpf::op_flags::OBJECT_UNREADABLE != 0;
+        MapInfo {
+            address: (site.has_object && !unreadable).then_some(head.object),
+            kind: site.kind.clone(),
+            key_format: text.as_ref().map_or(site.format, |text| text.format),
+            key_type: text.as_ref().map(|text| text.key.clone()),
+            type_name: text.map(|text| text.name),
+            label: if site.has_object {
+                self.user_of(&[head.caller])
+            } else {
+                Some(site.function.clone())
+            },
+        }
+    }
+
+    /// The lock of a wait, and how many of the innermost frames are its inside.
+    /// `None` for a Go semaphore that is no lock's.
+    pub(super) fn lock(
+        &mut self,
+        site: &SiteInfo,
+        object: u64,
+        frames: &[u64],
+    ) -> Option<(LockId, usize)> {
+        let (kind, address, skip) =
+            if site.is_go { self.go_lock(object, frames)? } else { (site.kind.clone(), object, 0) };
+        let (id, is_new) = self.locks.get((address, kind.clone()));
+        if is_new {
+            let label = self.user_of(frames.get(skip..).unwrap_or_default());
+            self.new.locks.insert(id, LockInfo { address: Some(address), kind, label });
+        }
+        Some((id, skip))
+    }
+
+    /// Which lock a Go semaphore belongs to: told by the function that entered
+    /// the runtime.
+    fn go_lock(&mut self, sema: u64, frames: &[u64]) -> Option<(String, u64, usize)> {
+        let entry =
+            frames.iter().take(catalog::SEMA_DEPTH).enumerate().find_map(|(depth, frame)| {
+                let function = self.function(*frame);
+                catalog::SEMA_USERS
+                    .iter()
+                    .find(|user| user.function == function)
+                    .map(|user| (depth, user))
+            });
+        let (depth, user) = entry?;
+        let inside = frames.iter().skip(depth + 1).take(catalog::SEMA_DEPTH);
+        let is_writer = inside.clone().any(|frame| self.function(*frame) == catalog::RWMUTEX_LOCK);
+        let kind = if is_writer { "sync.RWMutex" } else { user.kind };
+        Some((kind.to_owned(), sema.wrapping_sub(user.offset), depth + 1))
+    }
+
+    pub(super) fn stack(&mut self, frames: &[u64]) -> StackId {
+        let (id, is_new) = self.stacks.get(frames.into());
+        if is_new {
+            self.new.stacks.insert(id, frames.to_vec());
+        }
+        id
+    }
+
+    pub(super) fn define_address(&mut self, address: u64) {
+        let (_, is_new) = self.addresses.get(address);
+        if is_new && address != 0 {
+            let frames = self.resolver.frames(address);
+            self.new.frames.insert(address, frames);
+        }
+    }
+
+    fn function(&mut self, return_address: u64) -> String {
+        self.resolver
+            .frames(return_address)
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |frame| frame.function)
+    }
+
+    /// The innermost function that is the program's own.
+    fn user_of(&mut self, frames: &[u64]) -> Option<String> {
+        let functions: Vec<String> = frames
+            .iter()
+            .flat_map(|frame| self.resolver.frames(*frame))
+            .map(|frame| frame.function)
+            .collect();
+        let own = functions.iter().find(|name| !catalog::is_runtime(name));
+        own.or(functions.first()).cloned()
+    }
+}
