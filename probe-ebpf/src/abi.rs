@@ -35,8 +35,14 @@ pub enum Op {
 
 impl Op {
     /// Every operation in the order of its discriminant.
-    pub const ALL: [Self; 6] =
-        [Self::Lookup, Self::Insert, Self::Delete, Self::Iterate, Self::Clear, Self::Grow];
+    pub const ALL: [Self; 6] = [
+        Self::Lookup,
+        Self::Insert,
+        Self::Delete,
+        Self::Iterate,
+        Self::Clear,
+        Self::Grow,
+    ];
 
     /// The name used on the command line, in JSON and on screen.
     pub const fn name(self) -> &'static str {
@@ -276,8 +282,13 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason in the order of its discriminant.
-    pub const ALL: [Self; 5] =
-        [Self::RingFull, Self::NoRing, Self::WaitTableFull, Self::LockUnreadable, Self::NoSite];
+    pub const ALL: [Self; 5] = [
+        Self::RingFull,
+        Self::NoRing,
+        Self::WaitTableFull,
+        Self::LockUnreadable,
+        Self::NoSite,
+    ];
 
     /// The name used in JSON and on screen.
     pub const fn name(self) -> &'static str {

@@ -68,21 +68,45 @@ pub struct Operand {
 
 impl Operand {
     /// No operand.
-    pub const NONE: Self = Self { present: 0, reg: 0, derefs: 0, pad: 0, offsets: [0; 3] };
+    pub const NONE: Self = Self {
+        present: 0,
+        reg: 0,
+        derefs: 0,
+        pad: 0,
+        offsets: [0; 3],
+    };
 
     /// The value of a register.
     pub const fn reg(reg: Reg) -> Self {
-        Self { present: 1, reg: reg as u8, derefs: 0, pad: 0, offsets: [0; 3] }
+        Self {
+            present: 1,
+            reg: reg as u8,
+            derefs: 0,
+            pad: 0,
+            offsets: [0; 3],
+        }
     }
 
     /// The value of a register plus `offset` bytes.
     pub const fn reg_plus(reg: Reg, offset: i32) -> Self {
-        Self { present: 1, reg: reg as u8, derefs: 0, pad: 0, offsets: [offset, 0, 0] }
+        Self {
+            present: 1,
+            reg: reg as u8,
+            derefs: 0,
+            pad: 0,
+            offsets: [offset, 0, 0],
+        }
     }
 
     /// The eight bytes at `*(reg + offset)`.
     pub const fn deref(reg: Reg, offset: i32) -> Self {
-        Self { present: 1, reg: reg as u8, derefs: 1, pad: 0, offsets: [offset, 0, 0] }
+        Self {
+            present: 1,
+            reg: reg as u8,
+            derefs: 1,
+            pad: 0,
+            offsets: [offset, 0, 0],
+        }
     }
 
     /// Whether there is an operand.
@@ -141,14 +165,27 @@ mod tests {
     #[test]
     fn registers_and_offsets() {
         assert_eq!(eval(&Operand::reg(Reg::Rsi), &regs(), |_| None), Some(7));
-        assert_eq!(eval(&Operand::reg_plus(Reg::Rdi, -8), &regs(), |_| None), Some(0xff8));
+        assert_eq!(
+            eval(&Operand::reg_plus(Reg::Rdi, -8), &regs(), |_| None),
+            Some(0xff8)
+        );
     }
 
     #[test]
     fn dereferences_in_order() {
-        assert_eq!(eval(&Operand::deref(Reg::Rdi, 8), &regs(), page_up), Some(0x2008));
-        let twice = Operand { derefs: 2, offsets: [8, 16, 4], ..Operand::reg(Reg::Rdi) };
-        assert_eq!(eval(&twice, &regs(), page_up), Some(0x1008 + 0x1000 + 16 + 0x1000 + 4));
+        assert_eq!(
+            eval(&Operand::deref(Reg::Rdi, 8), &regs(), page_up),
+            Some(0x2008)
+        );
+        let twice = Operand {
+            derefs: 2,
+            offsets: [8, 16, 4],
+            ..Operand::reg(Reg::Rdi)
+        };
+        assert_eq!(
+            eval(&twice, &regs(), page_up),
+            Some(0x1008 + 0x1000 + 16 + 0x1000 + 4)
+        );
     }
 
     #[test]

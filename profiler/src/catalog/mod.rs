@@ -4,6 +4,10 @@
 //! which function, in which role, with its operands where. A user's own
 //! `--probe` is read into the same type.
 
+mod demo;
+mod go;
+mod rust;
+
 use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand};
@@ -135,4 +139,12 @@ pub struct Entry {
     pub forwards_to: &'static [&'static str],
     /// The user named this function, so that its absence is an error.
     pub required: bool,
+}
+
+/// Everything mapprof knows by itself.
+pub fn builtin() -> Vec<Entry> {
+    go::entries()
+        .chain(rust::entries())
+        .chain(demo::entries())
+        .collect()
 }
