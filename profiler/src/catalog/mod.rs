@@ -4,6 +4,9 @@
 //! which function, in which role, with its operands where. A user's own
 //! `--probe` is read into the same type.
 
+mod demo;
+mod go;
+mod rust;
 mod sema;
 
 use std::borrow::Cow;
@@ -139,4 +142,9 @@ pub struct Entry {
     pub forwards_to: &'static [&'static str],
     /// The user named this function, so that its absence is an error.
     pub required: bool,
+}
+
+/// Everything mapprof knows by itself.
+pub fn builtin() -> Vec<Entry> {
+    go::entries().chain(rust::entries()).chain(demo::entries()).collect()
 }

@@ -59,6 +59,7 @@ fn site(role: Role, kind: &str, runtime: &'static str) -> Site {
         cost: Cost::Emulated,
         role,
         program: Program::MapOp,
+        wrapper: None,
         descriptor: probe_ebpf::Site { object: Operand::reg(Reg::Rbx), ..Default::default() },
         runtime,
         kind: kind.into(),

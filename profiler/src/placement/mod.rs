@@ -4,9 +4,17 @@
 //! instruction starts, with operands intact and their cost class known, and
 //! every candidate left out with its reason. Attaches nothing.
 
+mod plan;
+mod verify;
+mod walk;
+mod x86_64;
+
 use serde::Serialize;
 
 use crate::catalog::{KeyFormat, Role};
+use crate::target::{Module, Target};
+
+pub use plan::plan;
 
 /// What a hit at the instruction costs the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -58,12 +66,37 @@ pub struct Site {
     /// What the kernel side is told; the attach cookie is this site's index in
     /// [`Plan::sites`].
     pub descriptor: probe_ebpf::Site,
+    /// Functions that merely call this one and are left out for it: their range of
+    /// virtual addresses in the module's file.
+    pub wrapper: Option<(u64, u64)>,
     /// The catalog entry's runtime.
     pub runtime: &'static str,
     /// What the object is called.
     pub kind: String,
     /// How keys are shown unless type information says better.
     pub format: KeyFormat,
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Only {
+    /// All.
+    #[default]
+    All,
+    /// Map operations.
+    Maps,
+    /// Waits for locks.
+    Locks,
+}
+
+impl Only {
+    fn wants(self, role: Role) -> bool {
+        match self {
+            Self::All => true,
+            Self::Maps => matches!(role, Role::Map(_)),
+            Self::Locks => !matches!(role, Role::Map(_)),
+        }
+    }
 }
 
 /// A candidate that gets no probe.
@@ -75,6 +108,8 @@ pub struct LeftOut {
     pub module: Option<String>,
     /// Why, in a sentence.
     pub reason: String,
+    /// The user named it, so that a run without it makes no sense.
+    pub required: bool,
 }
 
 /// Every site of one run.
@@ -84,4 +119,59 @@ pub struct Plan {
     pub sites: Vec<Site>,
     /// What was considered and left out.
     pub left_out: Vec<LeftOut>,
+}
+
+/// A function that the user named cannot be probed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot probe {function}: {reason}; `mapprof probes` shows what can be")]
+pub struct PlanError {
+    /// The function or the pattern.
+    pub function: String,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl Plan {
+    /// Fails if a function that the user named has no probe.
+    pub fn require(&self) -> Result<(), PlanError> {
+        match self.left_out.iter().find(|left| left.required) {
+            Some(LeftOut { function, reason, .. }) => {
+                Err(PlanError { function: function.clone(), reason: reason.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Fills in what depends on where the modules are loaded. To be called again
+    /// once a launched program has been released and its target refreshed.
+    pub fn rebase(&mut self, target: &Target) {
+        for site in &mut self.sites {
+            let Some((low, high)) = site.wrapper else {
+                continue;
+            };
+            let module = &target.modules()[site.module];
+            let range = module.runtime_address(low).zip(module.runtime_address(high));
+            let descriptor = &mut site.descriptor;
+            descriptor.flags &= !probe_ebpf::site_flags::THROUGH_WRAPPER;
+            (descriptor.wrapper_lo, descriptor.wrapper_hi) = range.unwrap_or_default();
+            if range.is_some() {
+                descriptor.flags |= probe_ebpf::site_flags::THROUGH_WRAPPER;
+            }
+        }
+    }
+
+    fn leave_out(
+        &mut self,
+        function: &str,
+        module: Option<&Module>,
+        reason: String,
+        required: bool,
+    ) {
+        let function = function.to_owned();
+        let module = module.map(|module| module.name.clone());
+        let left = LeftOut { function, module, reason, required };
+        if !self.left_out.contains(&left) {
+            self.left_out.push(left);
+        }
+    }
 }

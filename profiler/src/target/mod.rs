@@ -1,1 +1,27 @@
-//! Stage `target`.
+//! What runs: a process, its modules, the functions in them, its memory.
+//!
+//! In: a process id, a file, or a command held before its start. Out: a
+//! [`Target`] whose [`Module`]s give functions by name and address, bytes by
+//! virtual address, source lines, and Go's own type information.
+
+mod buildinfo;
+mod bytes;
+mod error;
+mod gotypes;
+mod image;
+mod memory;
+mod mmap;
+mod moduledata;
+mod pclntab;
+mod proc_fs;
+mod process;
+mod symbolize;
+mod symbols;
+
+pub use error::{ImageError, TargetError};
+pub use gotypes::GoMapType;
+pub use image::{Function, FunctionKind, Image};
+pub use memory::ReadMemory;
+pub use proc_fs::{Found, find_by_name};
+pub use process::{Module, Runtime, Target};
+pub use symbolize::{AddressKind, Frame, Symbolizer};

@@ -1,0 +1,215 @@
+//! What /proc tells about a process.
+//!
+//! In: a pid or a name. Out: its state, its mappings, who matches.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::TargetError;
+
+/// The kernel cuts process names to this many bytes (`TASK_COMM_LEN` - 1).
+const COMM_LEN: usize = 15;
+/// `PF_KTHREAD` in include/linux/sched.h.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// A process that a name matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its number.
+    pub pid: i32,
+    /// Its name.
+    pub comm: String,
+    /// Its command line, separated by spaces.
+    pub cmdline: String,
+}
+
+/// Processes whose name, or whose program's file name, is `name`.
+pub fn find_by_name(name: &str) -> Vec<Found> {
+    let me = std::process::id();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found: Vec<Found> = pids
+        .filter(|&pid: &i32| pid as u32 != me)
+        .filter_map(|pid| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            let comm = comm.trim_end_matches('\n').to_owned();
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let program = arguments.split(|&byte| byte == 0).next().unwrap_or_default();
+            let program = String::from_utf8_lossy(program);
+            let program = Path::new(program.as_ref()).file_name().and_then(|name| name.to_str());
+            let cut = comm.len() == COMM_LEN && name.len() > COMM_LEN && name.starts_with(&comm);
+            let matched = comm == name || program == Some(name) || (cut && program.is_none());
+            let cmdline: Vec<_> = arguments
+                .split(|&byte| byte == 0)
+                .filter(|argument| !argument.is_empty())
+                .map(String::from_utf8_lossy)
+                .collect();
+            matched.then(|| Found { pid, comm, cmdline: cmdline.join(" ") })
+        })
+        .collect();
+    found.sort_by_key(|process| process.pid);
+    found
+}
+
+/// The fields of /proc/PID/stat that matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) comm: String,
+    state: u8,
+    flags: u64,
+    /// Start in clock ticks since boot: tells a reused pid.
+    pub(super) start: u64,
+}
+
+impl Stat {
+    pub(super) fn read(pid: i32) -> Option<Self> {
+        Self::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+    }
+
+    /// The name stands in parentheses and may itself contain some.
+    fn parse(text: &str) -> Option<Self> {
+        let (open, close) = (text.find('(')?, text.rfind(')')?);
+        let comm = text.get(open + 1..close)?.to_owned();
+        let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        // proc(5): flags is field 9, starttime field 22; the state was field 3.
+        let flags = fields.nth(5)?.parse().ok()?;
+        let start = fields.nth(12)?.parse().ok()?;
+        Some(Self { comm, state, flags, start })
+    }
+
+    pub(super) fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    pub(super) fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+}
+
+/// The process a thread belongs to; the number itself for a process.
+pub(super) fn thread_group(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// One line of /proc/PID/maps that has a file behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) executable: bool,
+    pub(super) offset: u64,
+    /// Major and minor number.
+    pub(super) device: (u64, u64),
+    pub(super) inode: u64,
+    pub(super) path: PathBuf,
+}
+
+/// The file mappings of a process, in the order of addresses.
+pub(super) fn mappings(pid: i32) -> Result<Vec<Mapping>, TargetError> {
+    let path = PathBuf::from(format!("/proc/{pid}/maps"));
+    let text = fs::read(&path).map_err(|source| refused(pid, path, source))?;
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(parse_mapping).collect())
+}
+
+fn parse_mapping(line: &str) -> Option<Mapping> {
+    let mut rest = line;
+    let mut field = || {
+        let (field, tail) = rest.trim_start().split_once(' ')?;
+        rest = tail;
+        Some(field)
+    };
+    let (start, end) = field()?.split_once('-')?;
+    let permissions = field()?;
+    let offset = field()?;
+    let (major, minor) = field()?.split_once(':')?;
+    let inode = field()?.parse().ok().filter(|&inode| inode != 0)?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    Some(Mapping {
+        start: hex(start)?,
+        end: hex(end)?,
+        executable: permissions.as_bytes().get(2) == Some(&b'x'),
+        offset: hex(offset)?,
+        device: (hex(major)?, hex(minor)?),
+        inode,
+        path: PathBuf::from(rest.trim_start()),
+    })
+}
+
+/// What an error on a file below /proc/PID means.
+pub(super) fn refused(pid: i32, path: PathBuf, source: io::Error) -> TargetError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => TargetError::Forbidden { pid, what: path, source },
+        // ESRCH comes from reading a file opened before the process ended.
+        _ if source.kind() == io::ErrorKind::NotFound
+            || source.raw_os_error() == Some(libc::ESRCH) =>
+        {
+            gone(pid)
+        }
+        _ => TargetError::Proc { path, source },
+    }
+}
+
+/// Why a process has no executable.
+pub(super) fn gone(pid: i32) -> TargetError {
+    match Stat::read(pid) {
+        Some(stat) if stat.is_kernel_thread() => TargetError::KernelThread { pid, comm: stat.comm },
+        Some(stat) if stat.is_zombie() => TargetError::Zombie { pid, comm: stat.comm },
+        _ => TargetError::NoSuchProcess { pid },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_hold_parentheses_and_spaces() {
+        let line = "7 (a) b (c) S 1 7 7 0 -1 2129984 1 2 3 4 5 6 7 8 20 0 1 0 4242 0 0\n";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!((stat.comm.as_str(), stat.start), ("a) b (c", 4242));
+        assert!(stat.is_kernel_thread() && !stat.is_zombie());
+        assert_eq!(Stat::parse("7 (a"), None);
+    }
+
+    #[test]
+    fn mappings_of_files() {
+        let line = "7f00-7f10 r-xp 00001000 fe:01 123    /opt/a b.so (deleted)";
+        let mapping = parse_mapping(line).unwrap();
+        assert_eq!((mapping.start, mapping.end, mapping.offset), (0x7f00, 0x7f10, 0x1000));
+        assert_eq!((mapping.device, mapping.inode), ((0xfe, 1), 123));
+        assert!(mapping.executable);
+        assert_eq!(mapping.path, Path::new("/opt/a b.so (deleted)"));
+        assert_eq!(parse_mapping("7f00-7f10 rw-p 00000000 00:00 0 "), None);
+        assert_eq!(parse_mapping("nonsense"), None);
+    }
+
+    #[test]
+    fn our_own_process_is_found_in_proc() {
+        let me = std::process::id() as i32;
+        assert!(Stat::read(me).is_some_and(|stat| !stat.is_zombie() && !stat.is_kernel_thread()));
+        assert_eq!(thread_group(me), Some(me));
+        assert!(mappings(me).unwrap().iter().any(|mapping| mapping.executable));
+    }
+
+    #[test]
+    fn a_sleeping_child_is_found_by_name() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = child.id() as i32;
+        // The name and the arguments appear one after the other while it starts.
+        let found = loop {
+            let found = find_by_name("sleep").into_iter().find(|found| found.pid == pid);
+            if let Some(found) = found.filter(|found| !found.cmdline.is_empty()) {
+                break found;
+            }
+            std::thread::yield_now();
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.cmdline, "sleep 600");
+    }
+}

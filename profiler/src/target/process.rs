@@ -1,0 +1,391 @@
+//! A process, or a file that could become one.
+//!
+//! In: a pid, a path, or a process held before its exec. Out: a [`Target`]: the
+//! executable and its libraries, each opened as the target sees it, with the bias
+//! between the file's addresses and the process'.
+
+use std::fs;
+use std::os::linux::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use super::error::TargetError;
+use super::image::Image;
+use super::proc_fs::{Mapping, Stat, gone, mappings, refused, thread_group};
+
+/// A runtime found in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// `go`.
+    pub name: &'static str,
+    /// `go1.24.11`.
+    pub version: String,
+}
+
+/// A file whose code the target runs.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// File name, `libc.so.6`.
+    pub name: String,
+    /// Path as the target names it.
+    pub path: PathBuf,
+    /// A path of ours that leads to the same file, to attach probes by.
+    pub attach_path: PathBuf,
+    /// The file.
+    pub image: Arc<Image>,
+    /// What to add to the file's addresses to get the process'; `None` while the
+    /// process has not mapped it.
+    pub bias: Option<u64>,
+    device: (u64, u64),
+    inode: u64,
+}
+
+impl Module {
+    fn open(path: &Path, attach_path: PathBuf) -> Result<Self, TargetError> {
+        let image = Image::open(&attach_path)?;
+        let (device, inode) = identity(&attach_path).unwrap_or_default();
+        // A fixed-address executable lies where its headers say, process or not.
+        let bias = (!image.is_position_independent()).then_some(0);
+        Ok(Self {
+            name: file_name(path),
+            path: path.to_owned(),
+            attach_path,
+            image: Arc::new(image),
+            bias,
+            device,
+            inode,
+        })
+    }
+
+    fn is(&self, mapping: &Mapping) -> bool {
+        self.inode == mapping.inode && self.device == mapping.device
+    }
+
+    /// The file's address for one of the process', if the module is loaded there.
+    pub fn file_address(&self, address: u64) -> Option<u64> {
+        let address = address.wrapping_sub(self.bias?);
+        self.image.holds(address).then_some(address)
+    }
+
+    /// The process' address for one of the file's.
+    pub fn runtime_address(&self, address: u64) -> Option<u64> {
+        Some(address.wrapping_add(self.bias?))
+    }
+}
+
+/// What is profiled. The executable is module 0; modules are only ever added.
+#[derive(Debug)]
+pub struct Target {
+    pid: Option<i32>,
+    start: Option<u64>,
+    /// File name of the executable, for the reader.
+    name: String,
+    modules: Vec<Module>,
+    notes: Vec<String>,
+}
+
+impl Target {
+    /// A running process; a thread's number means its process.
+    pub fn of_process(pid: i32) -> Result<Self, TargetError> {
+        let pid = thread_group(pid).ok_or_else(|| gone(pid))?;
+        let link = PathBuf::from(format!("/proc/{pid}/exe"));
+        let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
+        let start = Stat::read(pid).map(|stat| stat.start);
+        let module = Module::open(&without_deleted(&exe), link)?;
+        let mut target = Self {
+            pid: Some(pid),
+            start,
+            name: module.name.clone(),
+            modules: vec![module],
+            notes: Vec::new(),
+        };
+        target.take_mappings(pid, &exe)?;
+        Ok(target)
+    }
+
+    /// A file that is not running.
+    pub fn of_file(path: &Path) -> Result<Self, TargetError> {
+        let module = Module::open(path, path.to_owned())?;
+        let mut target = Self {
+            pid: None,
+            start: None,
+            name: module.name.clone(),
+            modules: vec![module],
+            notes: Vec::new(),
+        };
+        target.add_needed_libraries(path);
+        Ok(target)
+    }
+
+    /// A process that will execute `exe` once it is released.
+    pub fn of_launch(pid: i32, exe: &Path) -> Result<Self, TargetError> {
+        let mut target = Self::of_file(exe)?;
+        target.pid = Some(pid);
+        target.start = Stat::read(pid).map(|stat| stat.start);
+        Ok(target)
+    }
+
+    /// Reads the mappings again: finds the biases after a held process' exec, and
+    /// modules loaded since. Returns whether anything changed.
+    pub fn refresh(&mut self) -> Result<bool, TargetError> {
+        let Some(pid) = self.pid else {
+            return Ok(false);
+        };
+        if !self.is_alive() {
+            return Err(gone(pid));
+        }
+        let link = PathBuf::from(format!("/proc/{pid}/exe"));
+        let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
+        if identity(&link) != Some((self.modules[0].device, self.modules[0].inode)) {
+            // Still held before its exec, or it has executed another program since.
+            return Ok(false);
+        }
+        self.take_mappings(pid, &exe)
+    }
+
+    /// Brings the modules up to date with /proc/PID/maps.
+    fn take_mappings(&mut self, pid: i32, exe: &Path) -> Result<bool, TargetError> {
+        let mut changed = false;
+        let mut seen: Vec<(PathBuf, u64)> = Vec::new();
+        for mapping in mappings(pid)?.into_iter().filter(|mapping| mapping.executable) {
+            let key = (mapping.path.clone(), mapping.inode);
+            if seen.contains(&key) {
+                continue;
+            }
+            seen.push(key);
+            let known = self.modules.iter().position(|module| module.is(&mapping));
+            let index = match known {
+                // Some file systems show another device number in the mappings.
+                None if mapping.path == exe => 0,
+                None => match self.open_library(pid, &mapping) {
+                    Some(module) => {
+                        self.modules.push(module);
+                        self.modules.len() - 1
+                    }
+                    None => continue,
+                },
+                Some(index) => index,
+            };
+            let module = &mut self.modules[index];
+            (module.device, module.inode) = (mapping.device, mapping.inode);
+            let address = module.image.address_of_offset(mapping.offset);
+            let bias = address.map(|address| mapping.start.wrapping_sub(address));
+            if bias.is_some() && bias != module.bias {
+                module.bias = bias;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Opens the very file a mapping shows: through the target's root where that
+    /// leads to the same inode, else through the mapping itself.
+    fn open_library(&mut self, pid: i32, mapping: &Mapping) -> Option<Module> {
+        let path = without_deleted(&mapping.path);
+        let inside = path.strip_prefix("/").unwrap_or(&path);
+        let by_root = Path::new(&format!("/proc/{pid}/root")).join(inside);
+        let by_map = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let by_root_identity = identity(&by_root);
+        let same_file = by_root_identity == Some((mapping.device, mapping.inode));
+        let same_inode = by_root_identity.is_some_and(|(_, inode)| inode == mapping.inode);
+        let attach_path = if same_file {
+            by_root
+        } else if fs::File::open(&by_map).is_ok() {
+            by_map.into()
+        } else if same_inode {
+            by_root
+        } else {
+            self.note(format!(
+                "{} is left out: the file there is not the one that is mapped",
+                mapping.path.display()
+            ));
+            return None;
+        };
+        let mut module = match Module::open(&path, attach_path) {
+            Ok(module) => module,
+            Err(error) => {
+                self.note(format!("{} is left out: {error}", mapping.path.display()));
+                return None;
+            }
+        };
+        (module.device, module.inode) = (mapping.device, mapping.inode);
+        Some(module)
+    }
+
+    /// Asks the program's own dynamic linker which libraries it would load, without
+    /// running the program.
+    fn add_needed_libraries(&mut self, exe: &Path) {
+        let Some(interpreter) = self.modules[0].image.interpreter() else {
+            return;
+        };
+        // Only these two are known to take --list; others might run the program.
+        if !["ld-linux", "ld-musl"]
+            .iter()
+            .any(|&name| file_name(Path::new(interpreter)).starts_with(name))
+        {
+            let note = format!(
+                "its libraries are not known before it runs: it is loaded by {interpreter}"
+            );
+            self.note(note);
+            return;
+        }
+        let exe = fs::canonicalize(exe).unwrap_or_else(|_| exe.to_owned());
+        let output = Command::new(interpreter)
+            .arg("--list")
+            .arg(exe)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                let note =
+                    format!("its libraries are not known before it runs: {interpreter}: {error}");
+                self.note(note);
+                return;
+            }
+        };
+        for path in String::from_utf8_lossy(&output.stdout).lines().filter_map(listed_library) {
+            match Module::open(&path, path.clone()) {
+                Ok(module) if module.inode == self.modules[0].inode => {}
+                Ok(module) => self.modules.push(module),
+                Err(error) => self.note(format!("{} is left out: {error}", path.display())),
+            }
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// The process; `None` for a file.
+    pub fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+
+    /// File name of the executable.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Path of the executable as the target names it.
+    pub fn exe(&self) -> &Path {
+        &self.modules[0].path
+    }
+
+    /// The executable, then its libraries.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// What was noticed and left aside.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        let images = self.modules.iter().flat_map(|module| module.image.notes());
+        self.notes.iter().chain(images).map(String::as_str)
+    }
+
+    /// The runtimes in it.
+    pub fn runtimes(&self) -> Vec<Runtime> {
+        let versions = self.modules.iter().filter_map(|module| module.image.go_version());
+        versions.map(|version| Runtime { name: "go", version: version.to_owned() }).collect()
+    }
+
+    /// Whether the process still runs (and its number has not been given to another).
+    pub fn is_alive(&self) -> bool {
+        let Some(stat) = self.pid.and_then(Stat::read) else {
+            return false;
+        };
+        !stat.is_zombie() && self.start == Some(stat.start)
+    }
+
+    /// The module loaded at a process' address and the file's address for it.
+    pub fn locate(&self, address: u64) -> Option<(usize, u64)> {
+        let mut modules = self.modules.iter().enumerate();
+        modules.find_map(|(index, module)| Some((index, module.file_address(address)?)))
+    }
+}
+
+/// Device (major, minor) and inode of what a path leads to.
+fn identity(path: &Path) -> Option<((u64, u64), u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    let device = metadata.st_dev();
+    Some(((u64::from(libc::major(device)), u64::from(libc::minor(device))), metadata.st_ino()))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// /proc marks files that have been unlinked.
+fn without_deleted(path: &Path) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(text) => PathBuf::from(text),
+        None => path.to_owned(),
+    }
+}
+
+/// The path in a line of `ld.so --list`: `\tlibc.so.6 => /lib/libc.so.6 (0x7f…)`.
+fn listed_library(line: &str) -> Option<PathBuf> {
+    let line = line.trim();
+    let line = line.split_once(" => ").map_or(line, |(_, path)| path);
+    let path = line.rsplit_once(" (0x").map_or(line, |(path, _)| path);
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_dynamic_linker() {
+        let path = |line| listed_library(line).map(|path| path.display().to_string());
+        assert_eq!(
+            path("\tlibc.so.6 => /lib/x/libc.so.6 (0x00007f)").as_deref(),
+            Some("/lib/x/libc.so.6")
+        );
+        assert_eq!(
+            path("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)").as_deref(),
+            Some("/lib64/ld-linux-x86-64.so.2")
+        );
+        assert_eq!(path("\tlinux-vdso.so.1 (0x00007f)"), None);
+        assert_eq!(path("\tlibx.so => not found"), None);
+    }
+
+    #[test]
+    fn our_own_process() {
+        let me = std::process::id() as i32;
+        let target = Target::of_process(me).unwrap();
+        assert!(target.is_alive());
+        let here = our_own_process as *const () as u64;
+        let (module, address) = target.locate(here).unwrap();
+        assert_eq!(module, 0);
+        let function = target.modules()[0].image.function_at(address).unwrap();
+        assert!(function.name.ends_with("process::tests::our_own_process"), "{}", function.name);
+        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
+    }
+
+    #[test]
+    fn a_file_lists_its_libraries() {
+        let exe = std::env::current_exe().unwrap();
+        let target = Target::of_file(&exe).unwrap();
+        assert_eq!(target.exe(), exe);
+        assert!(target.modules()[0].bias.is_none());
+        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
+    }
+
+    #[test]
+    fn processes_that_are_not_there() {
+        assert!(matches!(Target::of_process(i32::MAX), Err(TargetError::NoSuchProcess { .. })));
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        while !Stat::read(pid).is_some_and(|stat| stat.is_zombie()) {
+            std::thread::yield_now();
+        }
+        assert!(matches!(Target::of_process(pid), Err(TargetError::Zombie { .. })));
+        child.wait().unwrap();
+        assert!(matches!(Target::of_process(pid), Err(TargetError::NoSuchProcess { .. })));
+    }
+}

@@ -1,0 +1,112 @@
+//! What stands at a code address.
+//!
+//! In: an address of the process. Out: function, file and line; the address itself
+//! where nothing is known.
+
+use hashbrown::HashMap;
+
+use super::process::Target;
+
+/// Addresses remembered; beyond that the memory starts over.
+const CACHE_LIMIT: usize = 1 << 16;
+
+/// A line of code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// `main.(*Cache).Get`; an address where no symbol is known.
+    pub function: String,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it, from 1.
+    pub line: Option<u32>,
+    /// File name of the module.
+    pub module: Option<String>,
+}
+
+/// Whether an address is where execution goes on after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressKind {
+    /// The instruction itself: a probe's site.
+    Instruction,
+    /// A return address: the call before it is meant, which may be on another line
+    /// or, at a function's end, in another function.
+    Return,
+}
+
+/// Names addresses and remembers the names.
+#[derive(Debug, Default)]
+pub struct Symbolizer {
+    cache: HashMap<(u64, AddressKind), Vec<Frame>>,
+}
+
+impl Symbolizer {
+    /// One that remembers nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything: modules have been loaded since.
+    pub fn clear(&mut self) {
+        self.cache.clear();
+    }
+
+    /// The functions at an address, innermost first; never empty.
+    pub fn frames(&mut self, target: &Target, address: u64, kind: AddressKind) -> &[Frame] {
+        if self.cache.len() >= CACHE_LIMIT {
+            self.cache.clear();
+        }
+        self.cache.entry((address, kind)).or_insert_with(|| frames(target, address, kind))
+    }
+}
+
+fn frames(target: &Target, address: u64, kind: AddressKind) -> Vec<Frame> {
+    let wanted = match kind {
+        AddressKind::Instruction => address,
+        AddressKind::Return => address.wrapping_sub(1),
+    };
+    let unknown =
+        |module| Frame { function: format!("{address:#x}"), file: None, line: None, module };
+    let Some((module, wanted)) = target.locate(wanted) else {
+        return vec![unknown(None)];
+    };
+    let module = &target.modules()[module];
+    let Some(function) = module.image.function_at(wanted) else {
+        return vec![unknown(Some(module.name.clone()))];
+    };
+    let (file, line) = module.image.line(wanted).unzip();
+    vec![Frame {
+        function: function.name.into_owned(),
+        file,
+        line,
+        module: Some(module.name.clone()),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_functions_have_names() {
+        let target = Target::of_process(std::process::id() as i32).unwrap();
+        let mut symbolizer = Symbolizer::new();
+        let here = our_own_functions_have_names as *const () as u64;
+        let inside = symbolizer.frames(&target, here, AddressKind::Instruction)[0].clone();
+        assert!(inside.function.ends_with("our_own_functions_have_names"), "{inside:?}");
+        assert_eq!(inside.module.as_deref(), Some(target.name()));
+        // A return to the first byte is from whatever lies before.
+        let before = symbolizer.frames(&target, here, AddressKind::Return)[0].clone();
+        assert_ne!(before.function, inside.function);
+        let after = symbolizer.frames(&target, here + 1, AddressKind::Return)[0].clone();
+        assert_eq!(after, inside);
+    }
+
+    #[test]
+    fn an_unknown_address_names_itself() {
+        let target = Target::of_process(std::process::id() as i32).unwrap();
+        let mut symbolizer = Symbolizer::new();
+        let frames = symbolizer.frames(&target, 0x10, AddressKind::Return);
+        assert_eq!((frames.len(), frames[0].function.as_str()), (1, "0x10"));
+        assert_eq!(frames[0].module, None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Functions from `.symtab` and `.dynsym`.
+//!
+//! In: an image's symbol tables. Out: functions sorted by address, names read
+//! from the file when asked for.
+
+use std::borrow::Cow;
+
+use object::Endianness;
+use object::elf;
+use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
+
+use super::bytes;
+use super::error::ImageError;
+use super::image::{Function, FunctionKind, Image};
+
+/// Longest symbol name read, in bytes. Longer ones exist in C++ and are not wanted.
+const NAME_LIMIT: usize = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Symbol {
+    address: u64,
+    size: u64,
+    /// File offset of the name.
+    name: u64,
+    ifunc: bool,
+}
+
+/// The symbols of one image.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    sorted: Vec<Symbol>,
+}
+
+impl Symbols {
+    pub(super) fn read(image: &Image) -> Result<Self, ImageError> {
+        let data = image.data();
+        let endian = Endianness::Little;
+        let parsed = elf::FileHeader64::<Endianness>::parse(data);
+        let header = parsed.map_err(|error| image.bad(0, format!("ELF header: {error}")))?;
+        let place = header.e_shoff.get(endian);
+        let sections = header
+            .sections(endian, data)
+            .map_err(|error| image.bad(place, format!("section headers: {error}")))?;
+        let mut sorted = Vec::new();
+        for section in sections.iter() {
+            let kind = section.sh_type(endian);
+            if !matches!(kind, elf::SHT_SYMTAB | elf::SHT_DYNSYM) {
+                continue;
+            }
+            let offset = section.sh_offset(endian);
+            let bad = |error| image.bad(offset, format!("symbol table: {error}"));
+            let symbols: &[elf::Sym64<Endianness>] =
+                section.data_as_array(endian, data).map_err(bad)?;
+            let link = object::SectionIndex(section.sh_link(endian) as usize);
+            let strings = sections.section(link).map_err(bad)?.sh_offset(endian);
+            sorted.extend(symbols.iter().filter_map(|symbol| {
+                let ifunc = symbol.st_type() == elf::STT_GNU_IFUNC;
+                let address = symbol.st_value(endian);
+                let wanted = (symbol.st_type() == elf::STT_FUNC || ifunc)
+                    && symbol.st_shndx(endian) != elf::SHN_UNDEF
+                    && image.probe_offset(address, 1).is_some()
+                    && !image.go().is_some_and(|go| go.starts_at(address));
+                wanted.then_some(Symbol {
+                    address,
+                    size: symbol.st_size(endian),
+                    name: strings.checked_add(u64::from(symbol.st_name(endian)))?,
+                    ifunc,
+                })
+            }));
+        }
+        sorted.sort_unstable();
+        sorted.dedup();
+        Ok(Self { sorted })
+    }
+
+    pub(super) fn iter<'a>(&'a self, image: &'a Image) -> impl Iterator<Item = Function<'a>> {
+        (0..self.sorted.len()).filter_map(|index| self.function(image, index))
+    }
+
+    pub(super) fn at<'a>(&'a self, image: &'a Image, address: u64) -> Option<Function<'a>> {
+        let after = self.sorted.partition_point(|symbol| symbol.address <= address);
+        // Symbols at one address are aliases; the last one has the greatest size.
+        let function = self.function(image, after.checked_sub(1)?)?;
+        (address < function.end).then_some(function)
+    }
+
+    fn function<'a>(&'a self, image: &'a Image, index: usize) -> Option<Function<'a>> {
+        let symbol = *self.sorted.get(index)?;
+        let raw = String::from_utf8_lossy(bytes::c_str(image.data(), symbol.name, NAME_LIMIT)?);
+        // `.symtab` of glibc itself carries versions in the name.
+        let raw = match raw.find('@') {
+            Some(at) if at > 0 => Cow::Owned(raw[..at].to_owned()),
+            _ => raw,
+        };
+        let name = match rustc_demangle::try_demangle(&raw) {
+            Ok(demangled) => Cow::Owned(format!("{demangled:#}")),
+            Err(_) => raw.clone(),
+        };
+        let end = match symbol.size {
+            0 => self.next_address(index, symbol.address),
+            size => symbol.address.checked_add(size)?,
+        };
+        let kind = if symbol.ifunc { FunctionKind::Ifunc } else { FunctionKind::Native };
+        Some(Function { name, raw, start: symbol.address, end, kind })
+    }
+
+    /// Where a function of unknown size must end: at the next symbol, or a page on.
+    fn next_address(&self, index: usize, address: u64) -> u64 {
+        let later = self.sorted[index..].iter().find(|symbol| symbol.address > address);
+        later.map_or(address.saturating_add(4096), |symbol| symbol.address)
+    }
+}
