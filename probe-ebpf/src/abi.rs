@@ -254,6 +254,9 @@ pub struct OpenWait {
     pub aux: u64,
     /// Return address read from the stack top.
     pub caller: u64,
+    /// How often the task was put to sleep. 0 in Go: the semaphore may have been
+    /// free after all, and the entry is stale.
+    pub parks: u64,
     /// User stack, innermost first.
     pub frames: [u64; MAX_FRAMES],
 }

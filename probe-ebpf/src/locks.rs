@@ -85,6 +85,15 @@ fn rewait(hit: &Hit, task: u64, object: u64, ts_ns: u64) {
     submit(entry);
 }
 
+/// Notes that `task` is put to sleep: its open wait is a real one.
+#[inline(always)]
+pub(crate) fn park(task: u64) {
+    if let Some(open) = WAITS.get_ptr_mut(&task) {
+        // SAFETY: the task's own entry, which nobody else writes.
+        unsafe { (*open).parks += 1 };
+    }
+}
+
 /// Closes the wait of `task`, if it has one.
 #[inline(always)]
 pub(crate) fn end<C: EbpfContext>(ctx: &C, task: u64) {

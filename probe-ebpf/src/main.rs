@@ -51,6 +51,15 @@ mod programs {
         0
     }
 
+    /// The task is put to sleep.
+    #[uprobe]
+    fn wait_park(ctx: ProbeContext) -> u32 {
+        if let Some(hit) = Hit::of(ctx.regs) {
+            locks::park(hit.task());
+        }
+        0
+    }
+
     /// The task goes on.
     #[uprobe]
     fn wait_end(ctx: ProbeContext) -> u32 {

@@ -100,7 +100,7 @@ fn map(name: &'static str, op: Op, object: Operand, aux: Operand) -> Entry {
 /// `func semacquire1(addr *uint32, lifo bool, …)` in `src/runtime/sema.go`: every
 /// wait of sync's locks goes through it, and every wait that parked gives its sudog
 /// back. Which lock it is, the stack and the semaphore's place tell later.
-fn semaphore() -> [Entry; 2] {
+fn semaphore() -> [Entry; 3] {
     let begin = Entry {
         role: Role::WaitBegin,
         kind: Cow::Borrowed("go.sema"),
@@ -113,5 +113,10 @@ fn semaphore() -> [Entry; 2] {
         aux: Operand::NONE,
         ..begin.clone()
     };
-    [begin, end]
+    let park = Entry {
+        role: Role::WaitPark,
+        point: Point::CallTo(Cow::Borrowed("runtime.gopark")),
+        ..end.clone()
+    };
+    [begin, park, end]
 }

@@ -22,6 +22,8 @@ pub enum Role {
     Map(Op),
     /// A task is about to wait for a lock.
     WaitBegin,
+    /// The task that began to wait is put to sleep.
+    WaitPark,
     /// The task that began to wait goes on.
     WaitEnd,
     /// A native function that returns once it has the lock: timed from entry to

@@ -104,6 +104,7 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::Map(op) => op.name(),
         Role::WaitBegin => "wait_begin",
+        Role::WaitPark => "wait_park",
         Role::WaitEnd => "wait_end",
         Role::Acquire => "acquire",
     }

@@ -122,6 +122,9 @@ impl<R: Resolver> Decoder<R> {
     /// A wait that has begun and not ended at `now_ns`.
     pub fn open_wait(&mut self, task: u64, open: &OpenWait, now_ns: u64, sink: &mut impl Sink) {
         let Some(site) = self.sites.get(open.site as usize) else { return };
+        if site.is_go && open.parks == 0 {
+            return;
+        }
         let frames = frames(&open.frames, open.frame_count, open.caller);
         let Some((lock, _)) = self.names.lock(site, open.object, &frames) else { return };
         let began = self.settler.began(task).unwrap_or(open.start_ns).min(open.start_ns);

@@ -53,8 +53,9 @@ pub struct Attachment {
 
 /// Ends before beginnings, so that no wait is begun whose end would be missed.
 /// Taken out in reverse.
-const ORDER: [Program; 5] = [
+const ORDER: [Program; 6] = [
     Program::WaitEnd,
+    Program::WaitPark,
     Program::AcquireReturn,
     Program::MapOp,
     Program::AcquireEnter,
@@ -66,6 +67,7 @@ impl Program {
         match self {
             Self::MapOp => "map_op",
             Self::WaitBegin => "wait_begin",
+            Self::WaitPark => "wait_park",
             Self::WaitEnd => "wait_end",
             Self::AcquireEnter => "acquire_enter",
             Self::AcquireReturn => "acquire_return",

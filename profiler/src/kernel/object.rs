@@ -46,8 +46,8 @@ pub struct Kernel {
 }
 
 /// Every program of the object.
-const PROGRAMS: [&str; 6] =
-    ["map_op", "wait_begin", "wait_end", "acquire_enter", "acquire_return", "empty"];
+const PROGRAMS: [&str; 7] =
+    ["map_op", "wait_begin", "wait_park", "wait_end", "acquire_enter", "acquire_return", "empty"];
 
 const SITES: &str = "SITES";
 
@@ -174,7 +174,8 @@ pub struct OpenWaits<'a>(
 );
 
 impl OpenWaits<'_> {
-    /// Each open wait with its task. Waits that begin or end meanwhile may be missed.
+    /// Each entry with its task: waits that go on, and in Go stale ones (see
+    /// [`probe_ebpf::OpenWait::parks`]). What changes meanwhile may be missed.
     pub fn iter(&self) -> impl Iterator<Item = (u64, probe_ebpf::OpenWait)> {
         self.0
             .iter()

@@ -34,6 +34,8 @@ pub enum Program {
     MapOp,
     /// `wait_begin`
     WaitBegin,
+    /// `wait_park`
+    WaitPark,
     /// `wait_end`
     WaitEnd,
     /// `acquire_enter`

@@ -355,6 +355,7 @@ fn place(
     let programs: &[Program] = match entry.role {
         Role::Map(_) => &[Program::MapOp],
         Role::WaitBegin => &[Program::WaitBegin],
+        Role::WaitPark => &[Program::WaitPark],
         Role::WaitEnd => &[Program::WaitEnd],
         Role::Acquire => &[Program::AcquireEnter, Program::AcquireReturn],
     };
