@@ -1,7 +1,7 @@
 //! Rules that say what in a summary deserves attention.
 //!
 //! In: a [`Summary`]. Out: its [`Finding`]s, gravest first. Each rule is a line of
-//! [`RULES`]; what it takes to fire stands beside it.
+//! `RULES`; what it takes to fire stands beside it.
 
 use std::cmp::Reverse;
 
