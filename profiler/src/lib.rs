@@ -4,18 +4,21 @@
 //!
 //! ```text
 //! target → catalog → placement → kernel ⇄ probe-ebpf → decode → model
-//!                                                                 ├→ view
-//!                                                                 ├→ report
-//!                                                                 └→ recording
+//!                                                                 ├→ recording
+//!                                                                 └→ findings
+//!                                                                       ├→ view
+//!                                                                       └→ report
 //! ```
 
 pub mod catalog;
 pub mod cli;
 pub mod decode;
+pub mod findings;
 pub mod kernel;
 pub mod model;
 pub mod placement;
 pub mod recording;
 pub mod report;
 pub mod target;
+mod units;
 pub mod view;

@@ -6,6 +6,8 @@
 
 mod builder;
 mod callers;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod hist;
 mod key_text;
 mod session;

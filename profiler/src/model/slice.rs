@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use probe_ebpf::Op;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::hist::WaitHist;
 use crate::catalog::KeyFormat;
@@ -82,19 +83,39 @@ pub struct LockInfo {
 }
 
 /// A line of code.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct Frame {
     /// `main.(*Cache).Get`; an address where no symbol is known.
     pub function: String,
     /// Source file.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub file: Option<String>,
     /// Line in it, from 1.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub line: Option<u32>,
     /// File name of the module.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub module: Option<String>,
+}
+
+impl Serialize for Frame {
+    /// Leaves out in JSON what is not known. A recording has no field names by which
+    /// to tell that one is missing, so there all are written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = !serializer.is_human_readable();
+        let mut fields = serializer.serialize_struct("Frame", 4)?;
+        fields.serialize_field("function", &self.function)?;
+        if all || self.file.is_some() {
+            fields.serialize_field("file", &self.file)?;
+        }
+        if all || self.line.is_some() {
+            fields.serialize_field("line", &self.line)?;
+        }
+        if all || self.module.is_some() {
+            fields.serialize_field("module", &self.module)?;
+        }
+        fields.end()
+    }
 }
 
 /// Names for the ids that slices use; later definitions of an id replace earlier ones.

@@ -1,0 +1,63 @@
+//! Waits by stack, for flame graph tools: `outermost;…;innermost ns` lines, those
+//! of all locks together.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::ReportError;
+use crate::model::Frame;
+use crate::model::summary::Summary;
+
+/// What stands for a stack that could not be read.
+const NO_STACK: &str = "(no stack)";
+
+/// One line for each stack, in the order of their text.
+pub(super) fn render(summary: &Summary) -> Result<String, ReportError> {
+    let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
+    for waiter in summary.locks.iter().flat_map(|lock| &lock.waiters) {
+        let sum = stacks.entry(line(&waiter.stack)).or_default();
+        *sum = sum.saturating_add(waiter.wait_ns);
+    }
+    // What took no time has no width, and some tools take it for an error.
+    stacks.retain(|_, &mut wait_ns| wait_ns > 0);
+    if stacks.is_empty() {
+        return Err(ReportError::NoWaits);
+    }
+    // Tools add them up, and what a damaged recording says may be any number.
+    let most = u64::MAX / stacks.len() as u64;
+    let mut text = String::new();
+    for (stack, wait_ns) in stacks {
+        let _ = writeln!(text, "{stack} {}", wait_ns.min(most));
+    }
+    Ok(text)
+}
+
+fn line(stack: &[Frame]) -> String {
+    if stack.is_empty() {
+        return NO_STACK.to_owned();
+    }
+    let names: Vec<String> = stack.iter().rev().map(|frame| name(&frame.function)).collect();
+    names.join(";")
+}
+
+/// A function's name without what has a meaning in the format: a semicolon parts
+/// frames, a line feed lines, and a number after a space is a weight.
+fn name(function: &str) -> String {
+    let plain: String = function
+        .trim()
+        .chars()
+        .map(|c| match c {
+            ';' => ':',
+            c if c.is_control() => '_',
+            c => c,
+        })
+        .collect();
+    let numeric = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match plain.rsplit_once(char::is_whitespace) {
+        Some((before, last)) if numeric(last) => {
+            format!("{}_{last}", before.replace(char::is_whitespace, "_"))
+        }
+        None if plain.is_empty() => "(no name)".to_owned(),
+        _ => plain,
+    }
+}

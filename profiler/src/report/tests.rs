@@ -1,0 +1,183 @@
+use unicode_width::UnicodeWidthStr;
+
+use super::*;
+use crate::findings;
+use crate::model::summary::Waiter;
+use crate::model::{Session, TargetInfo, fixture};
+
+/// Keys as many as `stat` shows by default and more.
+const KEYS: usize = 12;
+
+fn summary() -> Summary {
+    let mut summary = fixture::session().summary(KEYS);
+    findings::attach(&mut summary);
+    summary
+}
+
+fn empty() -> Summary {
+    Session::new(TargetInfo { pid: 1, exe: "/bin/true".to_owned(), ..TargetInfo::default() })
+        .summary(KEYS)
+}
+
+fn rendered(format: Format, summary: &Summary) -> String {
+    String::from_utf8(render(format, summary).unwrap()).unwrap()
+}
+
+#[test]
+fn golden_text() {
+    insta::assert_snapshot!("text", rendered(Format::Text, &summary()));
+}
+
+#[test]
+fn golden_text_of_nothing() {
+    insta::assert_snapshot!("text_of_nothing", rendered(Format::Text, &empty()));
+}
+
+#[test]
+fn golden_json() {
+    insta::assert_snapshot!("json", rendered(Format::Json, &summary()));
+}
+
+#[test]
+fn golden_folded() {
+    insta::assert_snapshot!("folded", rendered(Format::Folded, &summary()));
+}
+
+#[test]
+fn golden_flamegraph() {
+    insta::assert_snapshot!("flamegraph", rendered(Format::Flamegraph, &summary()));
+}
+
+#[test]
+fn text_fits_and_commands_no_terminal() {
+    let mut wide = summary();
+    wide.maps[0].label = Some("wide ".repeat(100));
+    wide.maps[0].keys[0].key = format!("\"{}\"", "日".repeat(5_000));
+    wide.locks[0].waiters[0].stack[0].function = "main.x".repeat(100);
+    wide.target.exe = format!("/{}", "d/".repeat(300));
+    wide.findings[0].message = "\x1b]0;owned\x07".repeat(50);
+    for text in [summary(), wide, empty()].map(|summary| rendered(Format::Text, &summary)) {
+        for line in text.lines() {
+            assert!(line.width() <= 100, "{} columns: {line}", line.width());
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+        assert!(text.ends_with('\n'));
+    }
+}
+
+#[test]
+fn text_says_when_a_part_is_empty() {
+    let mut no_locks = summary();
+    no_locks.locks.clear();
+    assert!(rendered(Format::Text, &no_locks).contains("nobody waited"));
+    let mut no_maps = summary();
+    no_maps.maps.clear();
+    assert!(rendered(Format::Text, &no_maps).contains("no map operation was seen"));
+}
+
+#[test]
+fn text_tells_the_margin_of_a_key() {
+    let mut summary = summary();
+    assert!(!rendered(Format::Text, &summary).contains("up to n more"));
+    summary.maps[0].keys[1].margin = 12;
+    let text = rendered(Format::Text, &summary);
+    assert!(text.contains("up to n more") && text.contains(" 198+12 "), "{text}");
+}
+
+#[test]
+fn json_is_read_back_as_it_was() {
+    let mut before = summary();
+    let after: Summary = serde_json::from_str(&rendered(Format::Json, &before)).unwrap();
+    for lock in &mut before.locks {
+        lock.wait_buckets.clear();
+    }
+    assert_eq!(after, before);
+}
+
+#[test]
+fn without_waits_there_is_nothing_to_draw() {
+    let mut no_time = summary();
+    for waiter in no_time.locks.iter_mut().flat_map(|lock| &mut lock.waiters) {
+        waiter.wait_ns = 0;
+    }
+    for summary in [empty(), no_time] {
+        for format in [Format::Folded, Format::Flamegraph] {
+            let error = render(format, &summary).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("no lock waits were recorded, so there is nothing to draw")
+            );
+        }
+    }
+}
+
+#[test]
+fn folded_lines_survive_any_name() {
+    let mut summary = summary();
+    summary.locks.truncate(1);
+    let nasty = ["a;b", "a\nb 5", "<X as Y>::f 12", "", "  7", "x 1.5", "\u{2028} 3"];
+    summary.locks[0].waiters = nasty
+        .iter()
+        .zip(1..)
+        .map(|(function, wait_ns)| {
+            let mut stack = summary.locks[0].waiters[0].stack.clone();
+            (*function).clone_into(&mut stack[0].function);
+            Waiter { stack, count: 1, wait_ns }
+        })
+        .collect();
+    let depth = summary.locks[0].waiters[0].stack.len();
+    let text = rendered(Format::Folded, &summary);
+    let mut weights: Vec<u64> = Vec::new();
+    for line in text.lines() {
+        let (stack, weight) = line.rsplit_once(' ').unwrap();
+        assert_eq!(stack.split(';').count(), depth, "{line}");
+        let last = stack.rsplit(' ').next().unwrap();
+        assert!(
+            !stack.contains(' ') || !last.chars().all(|c| c.is_ascii_digit() || c == '.'),
+            "{line}"
+        );
+        weights.push(weight.parse().unwrap());
+    }
+    weights.sort_unstable();
+    assert_eq!(weights, [1, 2, 3, 4, 5, 6, 7]);
+    let svg = rendered(Format::Flamegraph, &summary);
+    assert!(svg.contains("total_samples=\"28\""));
+}
+
+#[test]
+fn every_format_copes_with_the_largest_figures() {
+    let mut summary = summary();
+    for lock in &mut summary.locks {
+        (lock.wait.sum_ns, lock.wait.count) = (u64::MAX, u64::MAX);
+        lock.waiters.iter_mut().for_each(|waiter| waiter.wait_ns = u64::MAX);
+    }
+    for map in &mut summary.maps {
+        (map.ops.lookup, map.ops.insert) = (u64::MAX, u64::MAX);
+        map.callers.iter_mut().for_each(|caller| caller.ops.lookup = u64::MAX);
+    }
+    summary.window.observed_ns = u64::MAX;
+    summary.window.lost.insert("made_up".to_owned(), u64::MAX);
+    findings::attach(&mut summary);
+    for format in Format::ALL {
+        assert!(!rendered(format, &summary).is_empty(), "{format}");
+    }
+}
+
+#[test]
+fn the_flame_graph_carries_no_foreign_markup() {
+    let svg = rendered(Format::Flamegraph, &summary());
+    assert!(!svg.contains("<script>alert"));
+    assert!(svg.contains("&lt;script&gt;alert"));
+    assert!(!svg.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+}
+
+#[test]
+fn formats_have_names() {
+    for format in Format::ALL {
+        assert_eq!(format.to_string().parse(), Ok(format));
+    }
+    assert_eq!(format!("[{:>6}]", Format::Text), "[  text]");
+    let error = "pprof".parse::<Format>().unwrap_err().to_string();
+    assert!(Format::ALL.iter().all(|format| error.contains(format.name())), "{error}");
+}

@@ -1,0 +1,274 @@
+//! What `mapprof stat` prints: the header, the findings, then maps with their keys
+//! and call sites and locks with their waits, at most [`COLUMNS`] wide.
+
+use std::fmt::Write;
+
+use crate::findings::{lock_name, map_name, waiting_function};
+use crate::model::Frame;
+use crate::model::summary::{Caller, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
+use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
+
+/// Widest line.
+const COLUMNS: usize = 100;
+/// Maps and locks told of in full; the rest is counted.
+const MOST_OBJECTS: usize = 20;
+/// Keys of a map.
+const MOST_KEYS: usize = 10;
+/// Call sites of a map, waiting stacks of a lock.
+const MOST_PLACES: usize = 5;
+/// Callers of a waiting function.
+const MOST_FRAMES: usize = 8;
+
+/// The whole text, ended by a line feed.
+pub(super) fn render(summary: &Summary) -> String {
+    let mut page = Page::default();
+    header(&mut page, summary);
+    findings(&mut page, summary);
+    if summary.maps.is_empty() && summary.locks.is_empty() {
+        nothing(&mut page, summary);
+    } else {
+        maps(&mut page, &summary.maps);
+        locks(&mut page, &summary.locks);
+    }
+    page.0
+}
+
+/// Lines without control characters that fit.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// One line; what does not fit is cut.
+    fn line(&mut self, text: &str) {
+        let text = clean(text);
+        let _ = writeln!(self.0, "{}", head(text.trim_end(), COLUMNS));
+    }
+
+    /// Text that is broken into lines, with spaces before all but the first.
+    fn paragraph(&mut self, first: &str, text: &str) {
+        let indent = " ".repeat(width(first));
+        for (index, line) in wrap(&clean(text), COLUMNS - indent.len()).iter().enumerate() {
+            self.line(&format!("{}{line}", if index == 0 { first } else { &indent }));
+        }
+    }
+
+    fn gap(&mut self) {
+        self.0.push('\n');
+    }
+
+    /// Says how many were left out, if any.
+    fn more(&mut self, indent: &str, all: u64, shown: usize, what: &str) {
+        let more = all.saturating_sub(shown as u64);
+        if more > 0 {
+            self.line(&format!("{indent}… and {} more {what}", count(more)));
+        }
+    }
+}
+
+fn header(page: &mut Page, summary: &Summary) {
+    let (target, window) = (&summary.target, &summary.window);
+    let runtimes: Vec<String> = target.runtimes.iter().map(runtime).collect();
+    let runtimes =
+        if runtimes.is_empty() { String::new() } else { format!("  ({})", runtimes.join(", ")) };
+    let exe = clean(&target.exe);
+    let room = COLUMNS.saturating_sub(24 + width(&runtimes));
+    page.line(&format!("mapprof  pid {}  {}{runtimes}", target.pid, tail(&exe, room)));
+
+    let speed = per_second(window.events, window.duration_ns);
+    page.line(&format!(
+        "window   {}, observed {}, {} events{}",
+        time(window.duration_ns),
+        part(window.observed_ns, window.duration_ns),
+        count(window.events),
+        speed.map(|speed| format!(", {} per second", rate(speed))).unwrap_or_default(),
+    ));
+
+    let cpu = window.cost.target_cpu_share;
+    let cpu = cpu.map(|cpu| format!(", {} of the target's CPU time", share(cpu)));
+    let cost = time(window.cost.probe_ns);
+    page.line(&format!("cost     {cost} in probes{}", cpu.unwrap_or_default()));
+
+    let lost = window.lost.iter().map(|(reason, lost)| format!("{} {reason}", count(*lost)));
+    let lost = lost.collect::<Vec<_>>().join(", ");
+    page.paragraph("lost     ", if lost.is_empty() { "nothing" } else { &lost });
+}
+
+/// `go1.27.3`, whose version says the name; else both.
+fn runtime(runtime: &Runtime) -> String {
+    if runtime.version.starts_with(&runtime.name) {
+        runtime.version.clone()
+    } else {
+        format!("{} {}", runtime.name, runtime.version).trim_end().to_owned()
+    }
+}
+
+fn findings(page: &mut Page, summary: &Summary) {
+    if summary.findings.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line("FINDINGS");
+    for finding in &summary.findings {
+        page.paragraph(&format!("  {:<9}", finding.severity), &finding.message);
+        page.paragraph("           → ", &finding.advice);
+    }
+}
+
+fn nothing(page: &mut Page, summary: &Summary) {
+    page.gap();
+    let window = &summary.window;
+    let seen = format!(
+        "Nothing was seen: no map operation and no lock wait in the {} that probes were attached.",
+        time(window.observed_ns)
+    );
+    let why = if window.observed_ns == 0 {
+        "The target ended, or was never probed, before anything could be measured."
+    } else {
+        "The probed functions were not called, or every lock was free: `mapprof probes` lists the \
+         functions that are probed and those that are left out, and why."
+    };
+    page.paragraph("", &seen);
+    page.paragraph("", why);
+}
+
+fn maps(page: &mut Page, maps: &[Map]) {
+    page.gap();
+    if maps.is_empty() {
+        page.line("MAPS  none: no map operation was seen");
+        return;
+    }
+    page.line("MAPS");
+    for map in maps.iter().take(MOST_OBJECTS) {
+        page.line(&format!("{:<4} {}", map.id, title(map_name(map), map.address.as_deref())));
+        page.line(&format!("     {}", ops_text(&map.ops)));
+        keys(page, map);
+        callers(page, &map.callers);
+    }
+    page.more("", maps.len() as u64, MOST_OBJECTS, "maps");
+}
+
+fn title(name: &str, address: Option<&str>) -> String {
+    [Some(name), address].into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+/// `105 operations: 100 lookup, 5 insert`
+fn ops_text(ops: &Ops) -> String {
+    let kinds = [
+        (ops.lookup, "lookup"),
+        (ops.insert, "insert"),
+        (ops.delete, "delete"),
+        (ops.iterate, "iterate"),
+        (ops.clear, "clear"),
+        (ops.grow, "grow"),
+    ];
+    let used = kinds.iter().filter(|(n, _)| *n > 0);
+    let used: Vec<String> = used.map(|(n, kind)| format!("{} {kind}", count(*n))).collect();
+    format!("{} operations: {}", count(ops.total()), used.join(", "))
+}
+
+fn keys(page: &mut Page, map: &Map) {
+    if map.unreadable_keys > 0 {
+        let unreadable = count(map.unreadable_keys);
+        page.line(&format!("     {unreadable} operations had a key that could not be read"));
+    }
+    if map.keys.is_empty() {
+        return;
+    }
+    let shown = &map.keys[..map.keys.len().min(MOST_KEYS)];
+    let exact = shown.iter().all(|key| key.margin == 0);
+    page.line(if exact { "     by key" } else { "     by key (+n: up to n more)" });
+    for key in shown {
+        page.line(&key_line(key));
+    }
+    page.more("       ", map.keys_tracked, shown.len(), "keys");
+}
+
+fn key_line(key: &Key) -> String {
+    let margin = if key.margin == 0 { String::new() } else { format!("+{}", count(key.margin)) };
+    let ops = count(key.ops.total());
+    let start = format!("      {:>6} {ops:>7}{margin:<6} ", share(key.share));
+    let (text, mark) =
+        if key.cut { (key.key.trim_end_matches('…'), "…") } else { (key.key.as_str(), "") };
+    let text = clean(text);
+    let shown = head(&text, COLUMNS - width(&start) - width(mark));
+    // What the width cuts says so itself.
+    let mark = if shown == text { mark } else { "" };
+    format!("{start}{shown}{mark}")
+}
+
+fn callers(page: &mut Page, callers: &[Caller]) {
+    if callers.is_empty() {
+        return;
+    }
+    page.line("     by call site");
+    let all = callers.iter().fold(0, |sum: u64, caller| sum.saturating_add(caller.ops.total()));
+    for caller in callers.iter().take(MOST_PLACES) {
+        let n = caller.ops.total();
+        let place = caller.frames.first().map(place).unwrap_or_default();
+        page.line(&format!("      {:>6} {:>7}       {place}", part(n, all), count(n)));
+    }
+    page.more("       ", callers.len() as u64, MOST_PLACES, "call sites");
+}
+
+/// So many of so many.
+fn part(n: u64, all: u64) -> String {
+    if all == 0 { share(0.0) } else { share((n as f64 / all as f64).min(1.0)) }
+}
+
+/// `main.(*Cache).Get (cache.go:42)`
+fn place(frame: &Frame) -> String {
+    let file = frame.file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file));
+    match (file, frame.line) {
+        (Some(file), Some(line)) => format!("{} ({file}:{line})", frame.function),
+        (Some(file), None) => format!("{} ({file})", frame.function),
+        _ => frame.function.clone(),
+    }
+}
+
+fn locks(page: &mut Page, locks: &[Lock]) {
+    page.gap();
+    if locks.is_empty() {
+        page.line("LOCKS  none: nobody waited for a lock");
+        return;
+    }
+    page.line("LOCKS     waits    total      p50      p90      p99      max");
+    for lock in locks.iter().take(MOST_OBJECTS) {
+        let h = &lock.wait;
+        let times = [h.sum_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.max_ns];
+        let times = times.map(|ns| format!("{:>9}", time(ns))).concat();
+        let title = title(lock_name(lock), lock.address.as_deref());
+        page.line(&format!("{:<5}{:>10}{times}  {title}", lock.id, count(h.count)));
+        if lock.open_waits > 0 {
+            let (open, longest) = (count(lock.open_waits), time(lock.open_max_ns));
+            page.line(&format!("     {open} still waiting at the end, the longest for {longest}"));
+        }
+        waiters(page, lock);
+    }
+    page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
+}
+
+fn waiters(page: &mut Page, lock: &Lock) {
+    for waiter in lock.waiters.iter().take(MOST_PLACES) {
+        let part = part(waiter.wait_ns, lock.wait.sum_ns);
+        let start = format!("      {part:>6} {:>7} ", time(waiter.wait_ns));
+        page.paragraph(&start, &waiter_text(waiter));
+    }
+    page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
+}
+
+/// `in 12 waits of main.f (f.go:7) ← main.g (g.go:9) ← …`, from the function that
+/// the program's author would name outwards.
+fn waiter_text(waiter: &Waiter) -> String {
+    let first = waiting_function(&waiter.stack)
+        .and_then(|top| waiter.stack.iter().position(|frame| std::ptr::eq(frame, top)))
+        .unwrap_or_default();
+    let frames = &waiter.stack[first..];
+    let mut places: Vec<String> = frames.iter().take(MOST_FRAMES).map(place).collect();
+    if frames.len() > MOST_FRAMES {
+        places.push("…".to_owned());
+    }
+    let waits = if waiter.count == 1 { "wait" } else { "waits" };
+    let places =
+        if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") };
+    format!("in {} {waits} of {places}", count(waiter.count))
+}
