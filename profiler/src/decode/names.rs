@@ -21,10 +21,10 @@ pub trait Resolver {
 /// A map type in words.
 #[derive(Clone, Debug)]
 pub struct TypeText {
-    /// `map[string]*main.Session`.
-    pub name: String,
+    /// `map[string]*main.Session`; `None` for types made at run time.
+    pub name: Option<String>,
     /// `string`.
-    pub key: String,
+    pub key: Option<String>,
     /// How its keys are shown.
     pub format: KeyFormat,
 }
@@ -73,8 +73,8 @@ impl<R: Resolver> Names<R> {
             address: (site.has_object && !unreadable).then_some(head.object),
             kind: site.kind.clone(),
             key_format: text.as_ref().map_or(site.format, |text| text.format),
-            key_type: text.as_ref().map(|text| text.key.clone()),
-            type_name: text.map(|text| text.name),
+            key_type: text.as_ref().and_then(|text| text.key.clone()),
+            type_name: text.and_then(|text| text.name),
             label: if site.has_object {
                 self.user_of(&[head.caller])
             } else {

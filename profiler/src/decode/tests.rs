@@ -17,8 +17,8 @@ struct Code(HashMap<u64, &'static str>);
 impl Resolver for Code {
     fn map_type(&mut self, address: u64) -> Option<TypeText> {
         (address == 0x7000).then(|| TypeText {
-            name: "map[string]int".into(),
-            key: "string".into(),
+            name: Some("map[string]int".into()),
+            key: Some("string".into()),
             format: KeyFormat::Str,
         })
     }

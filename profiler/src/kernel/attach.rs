@@ -6,8 +6,12 @@
 //! probes out.
 
 use std::{
-    collections::BTreeMap, ffi::CString, io, os::fd::OwnedFd, os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    collections::BTreeMap,
+    ffi::CString,
+    io,
+    os::fd::OwnedFd,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
 };
 
 use super::{Kernel, KernelError, perf::UprobePmu, sys};
@@ -75,6 +79,14 @@ impl Program {
     }
 }
 
+/// One probe to be put in place.
+struct Probe {
+    /// Its index in the plan.
+    site: usize,
+    offset: u64,
+    cookie: u64,
+}
+
 impl Attachment {
     /// Attaches every site of `plan` in process `pid`. `paths` are the modules'
     /// files. Fails only where not one probe can be attached.
@@ -86,106 +98,119 @@ impl Attachment {
     ) -> Result<Self, KernelError> {
         let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
         kernel.describe(&descriptors)?;
-        let mut attachment = Self { links: Vec::new(), attached: 0, refused: Vec::new() };
+        let mut attachment = Self::nothing();
         for program in ORDER {
-            for (module, sites) in by_module(plan, program) {
-                attachment.add(
-                    kernel,
-                    plan,
-                    program.name(),
-                    &paths[module],
-                    &sites,
-                    pid,
-                    program == Program::AcquireReturn,
-                )?;
+            for (module, probes) in by_module(plan, program) {
+                attachment.add(kernel, program.name(), &paths[module], &probes, pid)?;
             }
         }
-        if attachment.attached == 0
-            && let Some(refused) = attachment.refused.pop()
-        {
-            if refused.error.raw_os_error() == Some(libc::EPERM) {
-                return Err(KernelError::NotPermitted { what: "attach uprobes" });
-            }
-            return Err(KernelError::Attach {
-                path: paths[plan.sites[refused.site].module].display().to_string(),
-                count: plan.sites.len(),
-                error: refused.error,
-            });
-        }
-        Ok(attachment)
+        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
     }
 
-    /// Attaches the program that does nothing at the plan's sites, to measure the
-    /// least that a hit can cost.
+    /// Attaches the program that does nothing at the plan's map sites, to measure
+    /// the least that a hit can cost.
     pub fn empty(
         kernel: &mut Kernel,
         plan: &Plan,
         paths: &[PathBuf],
         pid: u32,
     ) -> Result<Self, KernelError> {
-        let mut attachment = Self { links: Vec::new(), attached: 0, refused: Vec::new() };
-        for (module, sites) in by_module(plan, Program::MapOp) {
-            attachment.add(kernel, plan, "empty", &paths[module], &sites, pid, false)?;
+        let mut attachment = Self::nothing();
+        for (module, probes) in by_module(plan, Program::MapOp) {
+            attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
         }
-        Ok(attachment)
+        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call's worth of attach attributes")]
+    /// Attaches `map_op` at one place of this process.
+    pub(super) fn one(
+        kernel: &mut Kernel,
+        path: &str,
+        offset: u64,
+        cookie: u32,
+    ) -> Result<Self, KernelError> {
+        let mut attachment = Self::nothing();
+        let probes = [Probe { site: 0, offset, cookie: u64::from(cookie) }];
+        attachment.add(kernel, "map_op", Path::new(path), &probes, std::process::id())?;
+        attachment.or_refused(|_| path.to_owned())
+    }
+
+    fn nothing() -> Self {
+        Self { links: Vec::new(), attached: 0, refused: Vec::new() }
+    }
+
+    /// An error where the kernel refused every probe.
+    fn or_refused(mut self, path_of: impl Fn(usize) -> String) -> Result<Self, KernelError> {
+        if self.attached > 0 {
+            return Ok(self);
+        }
+        let count = self.refused.len();
+        let Some(refused) = self.refused.pop() else { return Ok(self) };
+        if refused.error.raw_os_error() == Some(libc::EPERM) {
+            return Err(KernelError::NotPermitted { what: "attach uprobes" });
+        }
+        Err(KernelError::Attach { path: path_of(refused.site), count, error: refused.error })
+    }
+
     fn add(
         &mut self,
         kernel: &mut Kernel,
-        plan: &Plan,
         program: &'static str,
-        path: &std::path::Path,
-        sites: &[usize],
+        path: &Path,
+        probes: &[Probe],
         pid: u32,
-        returns: bool,
     ) -> Result<(), KernelError> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| {
             KernelError::Object(format!("path with a NUL byte: {}", path.display()))
         })?;
-        let offsets: Vec<u64> = sites.iter().map(|site| plan.sites[*site].file_offset).collect();
-        let cookies: Vec<u64> = sites.iter().map(|site| *site as u64).collect();
+        let returns = program == Program::AcquireReturn.name();
         let method = kernel.method();
         let fd = kernel.program(program)?;
-        let mut held = Vec::new();
-        match method {
-            Method::Multi => match sys::link_multi(fd, &path, &offsets, &cookies, pid, returns) {
-                Ok(link) => {
-                    held.push(link);
-                    self.attached += sites.len();
+        let held = match method {
+            Method::Multi => {
+                let offsets: Vec<u64> = probes.iter().map(|probe| probe.offset).collect();
+                let cookies: Vec<u64> = probes.iter().map(|probe| probe.cookie).collect();
+                if let Ok(link) = sys::link_multi(fd, &path, &offsets, &cookies, pid, returns) {
+                    self.attached += probes.len();
+                    vec![link]
+                } else {
+                    // One refused address fails them all: find out which.
+                    self.one_by_one(probes, |probe| {
+                        let (offset, cookie) = ([probe.offset], [probe.cookie]);
+                        Ok([sys::link_multi(fd, &path, &offset, &cookie, pid, returns)?])
+                    })
                 }
-                // One refused address fails them all: find out which.
-                Err(_) => {
-                    for (site, (offset, cookie)) in sites.iter().zip(offsets.iter().zip(&cookies)) {
-                        match sys::link_multi(fd, &path, &[*offset], &[*cookie], pid, returns) {
-                            Ok(link) => {
-                                held.push(link);
-                                self.attached += 1;
-                            }
-                            Err(error) => self.refused.push(Refused { site: *site, error }),
-                        }
-                    }
-                }
-            },
+            }
             Method::Perf => {
                 let pmu = UprobePmu::read().map_err(|error| KernelError::Sys {
                     what: "read the uprobe PMU's description".into(),
                     error,
                 })?;
-                for (site, (offset, cookie)) in sites.iter().zip(offsets.iter().zip(&cookies)) {
-                    match pmu.attach(fd, &path, *offset, *cookie, pid, returns) {
-                        Ok((link, event)) => {
-                            held.extend([link, event]);
-                            self.attached += 1;
-                        }
-                        Err(error) => self.refused.push(Refused { site: *site, error }),
-                    }
-                }
+                self.one_by_one(probes, |probe| {
+                    pmu.attach(fd, &path, probe.offset, probe.cookie, pid, returns)
+                })
             }
-        }
+        };
         self.links.push(held);
         Ok(())
+    }
+
+    fn one_by_one<const N: usize>(
+        &mut self,
+        probes: &[Probe],
+        attach: impl Fn(&Probe) -> io::Result<[OwnedFd; N]>,
+    ) -> Vec<OwnedFd> {
+        let mut held = Vec::new();
+        for probe in probes {
+            match attach(probe) {
+                Ok(fds) => {
+                    held.extend(fds);
+                    self.attached += 1;
+                }
+                Err(error) => self.refused.push(Refused { site: probe.site, error }),
+            }
+        }
+        held
     }
 }
 
@@ -203,11 +228,12 @@ impl Drop for Attachment {
     }
 }
 
-/// The indexes of a program's sites, by module.
-fn by_module(plan: &Plan, program: Program) -> BTreeMap<usize, Vec<usize>> {
-    let mut modules: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+/// A program's probes, by module.
+fn by_module(plan: &Plan, program: Program) -> BTreeMap<usize, Vec<Probe>> {
+    let mut modules: BTreeMap<usize, Vec<Probe>> = BTreeMap::new();
     for (index, site) in plan.sites.iter().enumerate().filter(|(_, site)| site.program == program) {
-        modules.entry(site.module).or_default().push(index);
+        let probe = Probe { site: index, offset: site.file_offset, cookie: index as u64 };
+        modules.entry(site.module).or_default().push(probe);
     }
     modules
 }

@@ -5,6 +5,7 @@
 //! [`Attachment`] takes every probe out again; so does the end of the process.
 
 mod attach;
+mod calibrate;
 mod features;
 mod object;
 mod perf;
@@ -12,6 +13,7 @@ mod rings;
 mod sys;
 
 pub use attach::{Attachment, Method, Refused};
+pub use calibrate::HitCosts;
 pub use features::{Check, Verdict, doctor};
 pub use object::{Kernel, LoadOptions, OpenWaits};
 pub use rings::{Counters, Counts, Rings};

@@ -99,13 +99,22 @@ impl Kernel {
     }
 
     /// Writes the site descriptors, by cookie.
-    pub(super) fn describe(&mut self, sites: &[probe_ebpf::Site]) -> Result<(), KernelError> {
-        let mut array = array::<Pod<probe_ebpf::Site>>(&mut self.ebpf, SITES)?;
+    pub fn describe(&mut self, sites: &[probe_ebpf::Site]) -> Result<(), KernelError> {
         for (cookie, site) in sites.iter().enumerate() {
-            let site = probe_ebpf::Site { tgid: self.tgid, ..*site };
-            array.set(cookie as u32, Pod(site), 0).map_err(|error| map_error(SITES, &error))?;
+            self.describe_one(cookie as u32, *site)?;
         }
         Ok(())
+    }
+
+    pub(super) fn describe_one(
+        &mut self,
+        cookie: u32,
+        site: probe_ebpf::Site,
+    ) -> Result<(), KernelError> {
+        let site = Pod(probe_ebpf::Site { tgid: self.tgid, ..site });
+        array::<Pod<probe_ebpf::Site>>(&mut self.ebpf, SITES)?
+            .set(cookie, site, 0)
+            .map_err(|error| map_error(SITES, &error))
     }
 
     /// The program, loaded for this run's way of attaching.

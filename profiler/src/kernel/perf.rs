@@ -39,10 +39,10 @@ impl UprobePmu {
         cookie: u64,
         pid: u32,
         returns: bool,
-    ) -> io::Result<(OwnedFd, OwnedFd)> {
+    ) -> io::Result<[OwnedFd; 2]> {
         let config = if returns { 1 << self.return_bit } else { 0 };
         let event = sys::open_uprobe_event(self.kind, config, path, offset, pid)?;
         let link = sys::link_perf(program, event.as_fd(), cookie)?;
-        Ok((link, event))
+        Ok([link, event])
     }
 }

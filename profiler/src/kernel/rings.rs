@@ -17,8 +17,8 @@ use super::{
 
 /// All rings together should not take more than this, bytes.
 const TOTAL_BYTES: u32 = 64 << 20;
-/// A ring for one CPU at its largest: 50 ms of records at 1.6 M/s, bytes.
-const LARGEST_RING: u32 = 8 << 20;
+/// A ring for one CPU at its largest: 30 ms of records at 1.6 M/s, bytes.
+const LARGEST_RING: u32 = 4 << 20;
 /// And at its smallest, bytes.
 const SMALLEST_RING: u32 = 256 << 10;
 /// Records taken from one ring before the next one has its turn.

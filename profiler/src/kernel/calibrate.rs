@@ -1,0 +1,106 @@
+//! What a probe hit costs on this machine, measured on mapprof itself.
+//!
+//! In: the loaded programs. Out: CPU time per hit, with its record, for each cost
+//! class.
+#![expect(unsafe_code, reason = "two functions of known instructions to put a probe on")]
+
+use std::{io, time::Instant};
+
+use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
+
+use super::{Attachment, Kernel, KernelError, Rings};
+
+/// Calls per measurement: enough to drown the clock's own cost, few enough to take
+/// a few milliseconds even where hits are single-stepped.
+const CALLS: u32 = 1000;
+
+/// What a hit costs, with its record.
+#[derive(Clone, Copy, Debug)]
+pub struct HitCosts {
+    /// At an instruction that the kernel emulates, ns.
+    pub emulated_ns: u64,
+    /// At one that it single-steps, ns; measured only where it was asked for.
+    pub slow_ns: Option<u64>,
+}
+
+// `mapprof_emulated` begins with an instruction of the emulated class, as
+// placement chooses it; `mapprof_slow` with one that is single-stepped.
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".pushsection .text.mapprof_calibration,\"ax\",@progbits",
+    ".globl mapprof_emulated",
+    ".type mapprof_emulated,@function",
+    "mapprof_emulated:",
+    "push rbp",
+    "pop rbp",
+    "ret",
+    ".globl mapprof_slow",
+    ".type mapprof_slow,@function",
+    "mapprof_slow:",
+    "mov rax, rdi",
+    "ret",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn mapprof_emulated(key: u64) -> u64;
+    fn mapprof_slow(key: u64) -> u64;
+}
+
+impl Kernel {
+    /// Measures the cost of a hit; that of a slow one only where `slow`.
+    pub fn calibrate(&mut self, rings: &mut Rings, slow: bool) -> Result<HitCosts, KernelError> {
+        Ok(HitCosts {
+            emulated_ns: self.measure(rings, mapprof_emulated)?,
+            slow_ns: if slow { Some(self.measure(rings, mapprof_slow)?) } else { None },
+        })
+    }
+
+    fn measure(
+        &mut self,
+        rings: &mut Rings,
+        function: unsafe extern "C" fn(u64) -> u64,
+    ) -> Result<u64, KernelError> {
+        let offset = file_offset(function as usize as u64)
+            .map_err(|error| KernelError::Sys { what: "find mapprof's own code".into(), error })?;
+        let site = probe_ebpf::Site {
+            key_kind: key_kind::INT,
+            key_size: 8,
+            object: Operand::reg(Reg::Rsi),
+            key: Operand::reg(Reg::Rdi),
+            ..Default::default()
+        };
+        self.describe_one(MAX_SITES as u32 - 1, site)?;
+        let alone = time(function);
+        let probe = Attachment::one(self, "/proc/self/exe", offset, MAX_SITES as u32 - 1)?;
+        let probed = time(function);
+        drop(probe);
+        rings.drain(|_| {});
+        Ok(probed.saturating_sub(alone))
+    }
+}
+
+/// ns per call.
+fn time(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
+    let began = Instant::now();
+    for key in 0..CALLS {
+        // SAFETY: the functions above take and return a number and touch nothing else.
+        std::hint::black_box(unsafe { function(u64::from(key)) });
+    }
+    began.elapsed().as_nanos() as u64 / u64::from(CALLS)
+}
+
+/// Where in mapprof's own file the code at an address lies, by /proc/self/maps.
+fn file_offset(address: u64) -> io::Result<u64> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    maps.lines()
+        .find_map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            let (low, high) = fields.next()?.split_once('-')?;
+            let (low, high) = (hex(low)?, hex(high)?);
+            let offset = hex(fields.nth(1)?)?;
+            (low..high).contains(&address).then(|| address - low + offset)
+        })
+        .ok_or_else(|| io::Error::other("its address is in no mapping"))
+}

@@ -1,0 +1,273 @@
+//! The thread that reads the rings, closes slices, and knows when it is over.
+//!
+//! In: everything a run has. Out: [`Update`]s.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use probe_ebpf::{Loss, Op};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{End, Options, Reason, Update, resolver::TargetResolver};
+use crate::{
+    decode::{Decoder, Sink},
+    kernel::{Attachment, Counters, Counts, HitCosts, Kernel, KernelError, Rings},
+    model::{Builder, LockId, MapId, Slice, SliceMeta, StackId},
+    placement::{Cost, Plan},
+    target::Target,
+};
+
+/// Pause between two looks at the rings.
+const NAP: Duration = Duration::from_millis(3);
+/// How often the target's life and mappings are looked at.
+const CHECK: Duration = Duration::from_millis(20);
+
+pub(super) struct Collector {
+    kernel: Kernel,
+    rings: Rings,
+    counters: Counters,
+    /// `None` once the probes are out.
+    attachment: Option<Attachment>,
+    decoder: Decoder<TargetResolver>,
+    tally: Tally,
+    plan: Plan,
+    costs: HitCosts,
+    options: Options,
+    stop: Arc<AtomicBool>,
+    logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
+    counts: Counts,
+    cpu_ns: Option<u64>,
+    began: Instant,
+    slice_began: Instant,
+    slice_unix_ns: u64,
+    malformed: u64,
+}
+
+/// The model's builder, and the hits behind what it is given.
+struct Tally {
+    builder: Builder,
+    records: u64,
+    waits: u64,
+}
+
+impl Sink for Tally {
+    #[inline]
+    fn operation(&mut self, map: MapId, op: Op, key: Option<(&[u8], u64)>, unreadable: bool, caller: u64) {
+        self.builder.operation(map, op, key, unreadable, caller);
+    }
+
+    fn wait(&mut self, lock: LockId, stack: StackId, duration_ns: u64) {
+        self.waits += 1;
+        self.builder.wait(lock, stack, duration_ns);
+    }
+
+    fn open_wait(&mut self, lock: LockId, waited_ns: u64) {
+        self.builder.open_wait(lock, waited_ns);
+    }
+}
+
+impl Collector {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one run, put together once")]
+    pub(super) fn new(
+        mut kernel: Kernel,
+        rings: Rings,
+        counters: Counters,
+        attachment: Attachment,
+        target: Target,
+        plan: Plan,
+        costs: HitCosts,
+        options: Options,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        // Without its log the kernel side works as well.
+        let logger = if options.debug { kernel.logger().ok() } else { None };
+        let counts = counters.read().unwrap_or_default();
+        let cpu_ns = target.cpu_ns();
+        let decoder = Decoder::new(&plan, TargetResolver::new(target));
+        let now = Instant::now();
+        Self {
+            kernel,
+            rings,
+            counters,
+            attachment: Some(attachment),
+            decoder,
+            tally: Tally { builder: Builder::new(options.limits), records: 0, waits: 0 },
+            plan,
+            costs,
+            options,
+            stop,
+            logger,
+            counts,
+            cpu_ns,
+            began: now,
+            slice_began: now,
+            slice_unix_ns: unix_ns(),
+            malformed: 0,
+        }
+    }
+
+    /// Collects until it is over.
+    pub(super) fn run(mut self, updates: &UnboundedSender<Update>) {
+        // The first figures should not take a whole interval.
+        let mut next = self.options.interval / 4;
+        let mut next_check = Instant::now();
+        let reason = loop {
+            let taken = self.drain();
+            if self.stop.load(Ordering::Relaxed) {
+                break Reason::Stopped;
+            }
+            let now = Instant::now();
+            if now >= next_check {
+                next_check = now + CHECK;
+                if !self.decoder.resolver().target.is_alive() {
+                    break Reason::TargetEnded;
+                }
+            }
+            if self.options.duration.is_some_and(|duration| now - self.began >= duration) {
+                break Reason::Duration;
+            }
+            if now - self.slice_began >= next {
+                next = self.options.interval;
+                if self.close(updates).is_err() {
+                    break Reason::Stopped;
+                }
+                self.look_for_modules();
+            }
+            if taken < self.rings.turn() / 2 {
+                std::thread::sleep(NAP);
+            }
+        };
+        self.end(reason, updates);
+    }
+
+    fn drain(&mut self) -> usize {
+        let Self { rings, decoder, tally, .. } = self;
+        let taken = rings.drain(|record| decoder.record(record, tally));
+        tally.records += taken as u64;
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        taken
+    }
+
+    /// Ends the slice that goes on and sends it.
+    fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        let now_ns = monotonic_ns();
+        self.decoder.settle(now_ns, &mut self.tally);
+        if self.attachment.is_some() {
+            self.note_open_waits(now_ns);
+        }
+        let meta = self.meta();
+        let slice = self.tally.builder.close(meta);
+        self.decoder.define_addresses(addresses(&slice));
+        let mut definitions = self.decoder.definitions();
+        let stacks: Vec<u64> = definitions.stacks.values().flatten().copied().collect();
+        self.decoder.define_addresses(stacks.into_iter());
+        definitions.frames.extend(self.decoder.definitions().frames);
+        let update = Update::Interval { definitions: Box::new(definitions), slice: Box::new(slice) };
+        updates.send(update).map_err(drop)
+    }
+
+    fn note_open_waits(&mut self, now_ns: u64) {
+        // Only a picture of the moment: where it cannot be had, the finished waits stand.
+        let Ok(open) = self.kernel.open_waits() else { return };
+        for (task, wait) in open.iter() {
+            self.decoder.open_wait(task, &wait, now_ns, &mut self.tally);
+        }
+    }
+
+    /// What the slice says of itself, and the beginning of the next.
+    fn meta(&mut self) -> SliceMeta {
+        let now = Instant::now();
+        let duration_ns = (now - self.slice_began).as_nanos() as u64;
+        let counts = self.counters.read().unwrap_or_else(|_| self.counts.clone());
+        let mut lost = BTreeMap::new();
+        let mut lost_hits = 0;
+        for loss in Loss::ALL {
+            let count = counts.lost[loss as usize] - self.counts.lost[loss as usize];
+            if count > 0 {
+                lost.insert(loss.name().to_owned(), count);
+                lost_hits += count;
+            }
+        }
+        let malformed = self.decoder.malformed - std::mem::replace(&mut self.malformed, self.decoder.malformed);
+        if malformed > 0 {
+            lost.insert("malformed".to_owned(), malformed);
+        }
+        let records = std::mem::take(&mut self.tally.records);
+        // Beside its record, a wait has hits where it begins and where it parks.
+        let hits = records + 2 * std::mem::take(&mut self.tally.waits) + lost_hits + counts.skipped - self.counts.skipped;
+        let cpu_ns = self.decoder.resolver().target.cpu_ns();
+        let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
+        let meta = SliceMeta {
+            start_unix_ns: self.slice_unix_ns,
+            duration_ns,
+            observed_ns: duration_ns,
+            events: records,
+            hits,
+            probe_ns: hits * self.cost_of_a_hit(),
+            target_cpu_ns,
+            lost,
+        };
+        self.counts = counts;
+        self.cpu_ns = cpu_ns.or(self.cpu_ns);
+        self.slice_began = now;
+        self.slice_unix_ns = unix_ns();
+        meta
+    }
+
+    /// With a slow site in the plan the dear figure is taken for all: which sites
+    /// were hit is not known here, and too high an estimate does no harm.
+    fn cost_of_a_hit(&self) -> u64 {
+        let slow = self.plan.sites.iter().any(|site| site.cost == Cost::Slow);
+        if slow { self.costs.slow_ns.unwrap_or(self.costs.emulated_ns) } else { self.costs.emulated_ns }
+    }
+
+    /// A launched program maps its libraries after its probes are in place; any
+    /// program may load more.
+    fn look_for_modules(&mut self) {
+        if self.decoder.resolver().refresh() {
+            self.plan.rebase(&self.decoder.resolver().target);
+            let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
+            // Where this fails call sites name a wrapper; counts are right.
+            let _ = self.kernel.describe(&descriptors);
+        }
+    }
+
+    fn end(mut self, reason: Reason, updates: &UnboundedSender<Update>) {
+        let now_ns = monotonic_ns();
+        if reason != Reason::TargetEnded {
+            self.note_open_waits(now_ns);
+        }
+        let began = Instant::now();
+        self.attachment = None;
+        let detach = began.elapsed();
+        while self.drain() > 0 {}
+        self.decoder.finish(&mut self.tally);
+        // The receiver may have gone; then nobody wants to know.
+        let _ = self.close(updates);
+        let error: Option<KernelError> = self.counters.read().err();
+        let _ = updates.send(Update::End(End { reason, detach, error }));
+    }
+}
+
+/// Code addresses that a slice mentions.
+fn addresses(slice: &Slice) -> impl Iterator<Item = u64> + '_ {
+    slice.maps.iter().flat_map(|map| map.callers.iter().map(|(address, _)| *address))
+}
+
+fn monotonic_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
+fn unix_ns() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
