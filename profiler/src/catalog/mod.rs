@@ -4,6 +4,7 @@
 //! which function, in which role, with its operands where. A user's own
 //! `--probe` is read into the same type.
 
+pub mod custom;
 mod demo;
 mod go;
 mod rust;

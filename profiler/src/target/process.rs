@@ -14,6 +14,9 @@ use super::error::TargetError;
 use super::image::Image;
 use super::proc_fs::{Mapping, Stat, gone, mappings, refused, thread_group};
 
+/// Device (major, minor) and inode.
+type Identity = ((u64, u64), u64);
+
 /// A runtime found in the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
@@ -58,8 +61,13 @@ impl Module {
         })
     }
 
+    /// Some file systems show another device number in mappings than for the file;
+    /// there the path must do, for a module that is not yet mapped.
     fn is(&self, mapping: &Mapping) -> bool {
-        self.inode == mapping.inode && self.device == mapping.device
+        self.inode == mapping.inode
+            && (self.device == mapping.device
+                || (self.bias.is_none()
+                    && fs::canonicalize(&self.path).is_ok_and(|path| path == mapping.path)))
     }
 
     /// The file's address for one of the process', if the module is loaded there.
@@ -79,6 +87,8 @@ impl Module {
 pub struct Target {
     pid: Option<i32>,
     start: Option<u64>,
+    /// The executable's device and inode, to notice a later exec.
+    exe: Option<Identity>,
     /// File name of the executable, for the reader.
     name: String,
     modules: Vec<Module>,
@@ -96,6 +106,7 @@ impl Target {
         let mut target = Self {
             pid: Some(pid),
             start,
+            exe: identity(&module.attach_path),
             name: module.name.clone(),
             modules: vec![module],
             notes: Vec::new(),
@@ -110,6 +121,7 @@ impl Target {
         let mut target = Self {
             pid: None,
             start: None,
+            exe: identity(path),
             name: module.name.clone(),
             modules: vec![module],
             notes: Vec::new(),
@@ -137,7 +149,7 @@ impl Target {
         }
         let link = PathBuf::from(format!("/proc/{pid}/exe"));
         let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
-        if identity(&link) != Some((self.modules[0].device, self.modules[0].inode)) {
+        if identity(&link) != self.exe {
             // Still held before its exec, or it has executed another program since.
             return Ok(false);
         }
@@ -309,7 +321,7 @@ impl Target {
 }
 
 /// Device (major, minor) and inode of what a path leads to.
-fn identity(path: &Path) -> Option<((u64, u64), u64)> {
+fn identity(path: &Path) -> Option<Identity> {
     let metadata = fs::metadata(path).ok()?;
     let device = metadata.st_dev();
     Some(((u64::from(libc::major(device)), u64::from(libc::minor(device))), metadata.st_ino()))
