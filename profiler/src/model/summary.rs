@@ -170,6 +170,9 @@ pub struct Lock {
     pub maps: Vec<String>,
     /// Waits that ended.
     pub wait: H,
+    /// The distribution behind `wait`, shortest first, for drawing; may be empty.
+    #[serde(skip)]
+    pub wait_buckets: Vec<Bucket>,
     /// Holds, where both ends are known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<H>,
@@ -207,6 +210,17 @@ pub struct H {
     pub p99_ns: u64,
     pub p999_ns: u64,
     pub max_ns: u64,
+}
+
+/// Times of at least `lo_ns` and less than `hi_ns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Lower bound, ns.
+    pub lo_ns: u64,
+    /// Upper bound, ns.
+    pub hi_ns: u64,
+    /// How many.
+    pub count: u64,
 }
 
 /// What a rule has to say.
