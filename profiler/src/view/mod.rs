@@ -4,11 +4,13 @@
 //!
 //! `keys` decodes keys to actions, `state` is what is shown and how actions
 //! change it (no terminal, no I/O), `grid` and `tables` turn a summary into rows,
-//! `draw` paints the state, `terminal` owns the screen.
+//! `draw` paints the state, `terminal` is the event loop and `screen` owns the
+//! real terminal.
 
 mod draw;
 mod grid;
 mod keys;
+mod screen;
 mod state;
 mod tables;
 mod terminal;
@@ -34,7 +36,7 @@ pub struct Picture {
     pub total: Summary,
     /// The newest interval.
     pub last: Summary,
-    /// The intervals so far, oldest first.
+    /// The newest intervals, oldest first; twenty are more than are shown.
     pub history: Vec<Point>,
     /// What there is to say about the run, one sentence each: why a table is
     /// empty, what could not be attached.

@@ -1,39 +1,29 @@
-//! Owns the screen. In: pictures from a channel, keys from the terminal, a stop
-//! flag. Out: frames, and a terminal left as it was found, however the view ends.
+//! The event loop. In: pictures from a channel, keys from a screen, a stop flag.
+//! Out: frames, at most 30 a second.
 
 use std::{
-    io::{self, IsTerminal, Stdout},
-    panic,
+    io::{self, IsTerminal},
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, TryRecvError},
     },
     time::{Duration, Instant},
 };
 
-use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
-    crossterm::{
-        cursor::Show,
-        event::{self, Event, KeyEvent},
-        execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
-    },
-};
+use ratatui::crossterm::event::KeyEvent;
 
 use super::{
     Picture,
-    draw::{self, Theme},
     keys::{Decoder, Mode},
+    screen::Terminal,
     state::{App, Flow},
 };
 
 /// At most this often a frame.
 const FRAME: Duration = Duration::from_millis(33);
 /// At least this often a look at the channel and the stop flag.
-const TICK: Duration = Duration::from_millis(33);
+pub(super) const TICK: Duration = Duration::from_millis(33);
 
 /// Why there is no view.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +47,8 @@ pub enum ViewError {
     Panicked,
 }
 
-/// Shows what comes through `pictures` until the user quits or `stop` is set.
+/// Shows what comes through `pictures` until the user quits, `stop` is set or the
+/// terminal is gone.
 ///
 /// Blocks: give it a thread of its own. The caller sets `stop` on SIGINT, SIGTERM
 /// and SIGHUP, and waits for this to return before the process ends. Nothing else
@@ -72,7 +63,7 @@ pub fn run(
     stop: Arc<AtomicBool>,
 ) -> Result<(), ViewError> {
     must_be_terminal(&io::stdout())?;
-    let mut screen = RealScreen::enter()?;
+    let mut screen = Terminal::enter()?;
     watch(&mut app, &pictures, &stop, &mut screen)
 }
 
@@ -86,16 +77,23 @@ fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
 
 /// What can happen at a terminal.
 #[derive(Clone, Copy, Debug)]
-enum Input {
+pub(super) enum Input {
+    /// A key was pressed.
     Key(KeyEvent),
+    /// The size changed.
     Resized,
+    /// Nobody is there any more.
+    HungUp,
+    /// Not in time.
+    Nothing,
 }
 
 /// Something to paint on that has keys.
-trait Screen {
+pub(super) trait Screen {
+    /// Paints the app as it is now.
     fn draw(&mut self, app: &mut App) -> Result<(), ViewError>;
     /// Waits at most `timeout`.
-    fn input(&mut self, timeout: Duration) -> Result<Option<Input>, ViewError>;
+    fn input(&mut self, timeout: Duration) -> Result<Input, ViewError>;
 }
 
 fn watch(
@@ -116,7 +114,7 @@ fn watch(
             changed = false;
         }
         match screen.input(if changed { due } else { TICK })? {
-            Some(Input::Key(key)) => {
+            Input::Key(key) => {
                 let mode = if app.editing() {
                     Mode::Filter
                 } else {
@@ -129,8 +127,9 @@ fn watch(
                     changed = true;
                 }
             }
-            Some(Input::Resized) => changed = true,
-            None => {}
+            Input::Resized => changed = true,
+            Input::HungUp => return Ok(()),
+            Input::Nothing => {}
         }
     }
     Ok(())
@@ -151,89 +150,6 @@ fn take_newest(app: &mut App, pictures: &Receiver<Picture>) -> bool {
         app.update(picture);
     }
     any || closed
-}
-
-/// Whether the terminal is ours: set while a [`RealScreen`] lives, and cleared by
-/// whoever gives the terminal back first.
-static TAKEN: AtomicBool = AtomicBool::new(false);
-
-/// The terminal in raw mode with the alternate screen, until dropped.
-struct RealScreen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
-    theme: Theme,
-}
-
-impl RealScreen {
-    fn enter() -> Result<Self, ViewError> {
-        give_back_on_panic();
-        TAKEN.store(true, Ordering::SeqCst);
-        Self::take_over().map_err(|error| {
-            give_back();
-            ViewError::Enter(error)
-        })
-    }
-
-    fn take_over() -> io::Result<Self> {
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen)?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self {
-            terminal,
-            theme: Theme::from_env(),
-        })
-    }
-}
-
-impl Drop for RealScreen {
-    fn drop(&mut self) {
-        give_back();
-    }
-}
-
-impl Screen for RealScreen {
-    fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
-        if !TAKEN.load(Ordering::SeqCst) {
-            return Err(ViewError::Panicked);
-        }
-        let theme = self.theme;
-        let drawn = self.terminal.draw(|frame| draw::draw(frame, app, theme));
-        drawn.map(drop).map_err(ViewError::Draw)
-    }
-
-    fn input(&mut self, timeout: Duration) -> Result<Option<Input>, ViewError> {
-        if !TAKEN.load(Ordering::SeqCst) {
-            return Err(ViewError::Panicked);
-        }
-        if !event::poll(timeout).map_err(ViewError::Input)? {
-            return Ok(None);
-        }
-        Ok(match event::read().map_err(ViewError::Input)? {
-            Event::Key(key) => Some(Input::Key(key)),
-            Event::Resize(..) => Some(Input::Resized),
-            _ => None,
-        })
-    }
-}
-
-/// Leaves the terminal as it was found, once.
-fn give_back() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
-        // Nobody is left to hear of an error, and the rest is worth trying.
-        let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
-    }
-}
-
-/// A panic's message must not vanish with the alternate screen.
-fn give_back_on_panic() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            give_back();
-            before(panic);
-        }));
-    });
 }
 
 #[cfg(test)]
@@ -263,7 +179,7 @@ mod tests {
             Ok(())
         }
 
-        fn input(&mut self, timeout: Duration) -> Result<Option<Input>, ViewError> {
+        fn input(&mut self, timeout: Duration) -> Result<Input, ViewError> {
             assert!(
                 timeout <= TICK.max(FRAME),
                 "the stop flag would be seen late"
@@ -273,9 +189,9 @@ mod tests {
                 if self.sender.take().is_none() && self.frames.len() > 1 {
                     self.stop.store(true, Ordering::Relaxed);
                 }
-                return Ok(None);
+                return Ok(Input::Nothing);
             };
-            Ok(Some(Input::Key(KeyEvent::from(code))))
+            Ok(Input::Key(KeyEvent::from(code)))
         }
     }
 
