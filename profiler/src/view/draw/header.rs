@@ -1,0 +1,210 @@
+//! What stands above the table: what is profiled, how much is seen of it, what
+//! is missing, and where one is.
+
+use ratatui::{
+    style::Style,
+    text::{Line, Span as Text},
+};
+
+use super::{
+    parts::{self, Part},
+    theme::{SELECTED, STRONG, Theme},
+};
+use crate::{
+    model::summary::Summary,
+    view::{
+        Point,
+        state::{App, Page, Span, Tab},
+        tables, units,
+    },
+};
+
+/// What is profiled, and whether the picture moves.
+pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
+    let mut parts = vec![Part::new(5, "mapprof").styled(STRONG)];
+    if let Some(summary) = app.summary() {
+        let target = &summary.target;
+        let exe = units::clean(&target.exe);
+        let file = exe.rsplit('/').next().unwrap_or_default();
+        parts.push(Part::new(2, format!("pid {}", target.pid)));
+        parts.push(Part::new(3, units::tail(&exe, 40).into_owned()).or(units::tail(file, 16)));
+        for runtime in &target.runtimes {
+            parts.push(Part::new(4, units::clean(&runtime.version).into_owned()));
+        }
+    }
+    if app.paused() {
+        parts.push(Part::new(0, " PAUSED ").styled(theme.loud()));
+    }
+    if let Some(reason) = app.ended() {
+        let text = format!(" ENDED {} ", units::clean(reason));
+        parts.push(Part::new(1, text).or(" ENDED ").styled(theme.loud()));
+    }
+    parts::line(parts, "  ", width)
+}
+
+/// Over what time, how much, how completely and at what cost.
+pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
+    let (Some(summary), Some(picture)) = (app.summary(), app.picture()) else {
+        return Line::default();
+    };
+    let window = &summary.window;
+    let duration = units::time(window.duration_ns);
+    let mut parts = vec![match app.span() {
+        Span::Total => Part::new(0, format!("since start {duration}")).or(duration),
+        Span::Last => Part::new(0, format!("last {duration}")),
+    }];
+    if let Some(events) = units::per_second(window.events, window.duration_ns) {
+        let events = units::rate(events);
+        parts.push(Part::new(1, format!("events {events}/s")).or(format!("{events} ev/s")));
+        let share = window.observed_ns as f64 / window.duration_ns as f64;
+        // Figures scaled up from a part are to be read with care.
+        let style = if share < 1.0 { STRONG } else { Style::new() };
+        let observed = units::share(share);
+        parts.push(
+            Part::new(2, format!("observed {observed}"))
+                .or(format!("seen {observed}"))
+                .styled(style),
+        );
+    }
+    parts.extend(cost(summary));
+    parts.push(Part::new(
+        4,
+        spark("events", &picture.history, |point| point.events),
+    ));
+    parts.push(Part::new(
+        5,
+        spark("waits", &picture.history, |point| point.wait_ns),
+    ));
+    parts::line(parts, "  ", width)
+}
+
+fn cost(summary: &Summary) -> Option<Part> {
+    let window = &summary.window;
+    if let Some(share) = window.cost.target_cpu_share {
+        let share = units::share(share);
+        return Some(Part::new(3, format!("probes {share} CPU")).or(format!("cost {share}")));
+    }
+    let per_second = units::per_second(window.cost.probe_ns, window.duration_ns)?;
+    let time = units::time(per_second as u64);
+    Some(Part::new(3, format!("probes {time} CPU per s")).or(format!("cost {time}/s")))
+}
+
+/// The newest intervals.
+fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
+    const INTERVALS: usize = 15;
+    let rates: Vec<f64> = history
+        .iter()
+        .map(|point| units::per_second(of(point), point.duration_ns).unwrap_or(0.0))
+        .collect();
+    match units::sparkline(&rates, INTERVALS) {
+        blocks if blocks.is_empty() => blocks,
+        blocks => format!("{what} {blocks}"),
+    }
+}
+
+/// What is missing from the figures, if anything is. Losses since the start are
+/// also told where only the last interval is shown.
+pub(super) fn lost(app: &App) -> Option<String> {
+    let picture = app.picture()?;
+    let reasons = |summary: &Summary| {
+        let lost = summary.window.lost.iter().filter(|(_, n)| **n > 0);
+        let reasons: Vec<String> = lost
+            .map(|(reason, n)| format!("{} {}", units::clean(reason), units::count(*n)))
+            .collect();
+        (!reasons.is_empty()).then(|| reasons.join(", "))
+    };
+    let in_last = reasons(&picture.last).filter(|_| app.span() == Span::Last);
+    if let Some(reasons) = in_last {
+        return Some(format!(
+            " LOST in this interval: {reasons}. Figures are too low. "
+        ));
+    }
+    let reasons = reasons(&picture.total)?;
+    Some(format!(
+        " LOST since start: {reasons}. Figures are too low. "
+    ))
+}
+
+/// A line over the whole width that cannot be overlooked.
+pub(super) fn loud(text: &str, width: usize, theme: Theme) -> Line<'static> {
+    let text = units::head(text, width).into_owned();
+    Line::styled(format!("{text:width$}"), theme.loud())
+}
+
+/// The tables to choose from, and how the one shown is arranged.
+pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
+    let mut parts: Vec<Part> = Tab::ALL
+        .into_iter()
+        .map(|tab| {
+            let chosen =
+                tab == app.tab() && !matches!(app.page(), Some(Page::Help | Page::Notices));
+            let style = if chosen { SELECTED } else { Style::new() };
+            // The tab one is in goes last.
+            let rank = if chosen { 0 } else { 2 };
+            let title = tab.title();
+            let digit = tab as usize + 1;
+            let count = units::count(app.len(tab) as u64);
+            Part::new(
+                rank,
+                format!(" {digit} {title}{} {count} ", of_map(app, tab)),
+            )
+            .or(format!(" {digit} {title}{} ", of_id(app, tab)))
+            .styled(style)
+        })
+        .collect();
+    match app.page() {
+        Some(Page::Help) => parts.push(Part::new(1, " Help ").styled(SELECTED)),
+        Some(Page::Notices) => parts.push(Part::new(1, " Notices ").styled(SELECTED)),
+        Some(Page::Detail(_)) => {}
+        None => parts.extend(arrangement(app)),
+    }
+    parts::line(parts, " ", width)
+}
+
+fn of_id(app: &App, tab: Tab) -> String {
+    let id = app.scope().filter(|_| tab == Tab::Keys);
+    id.map(|id| format!(" of {}", units::clean(id)))
+        .unwrap_or_default()
+}
+
+fn of_map(app: &App, tab: Tab) -> String {
+    let (Tab::Keys, Some(id), Some(summary)) = (tab, app.scope(), app.summary()) else {
+        return String::new();
+    };
+    let name = summary
+        .maps
+        .iter()
+        .find(|map| map.id == id)
+        .map_or("", tables::map_name);
+    format!(
+        " of {} {}",
+        units::clean(id),
+        units::head(&units::clean(name), 24)
+    )
+}
+
+fn arrangement(app: &App) -> Vec<Part> {
+    let (column, inverted) = app.sorted();
+    let order = if inverted { "inverted" } else { "" };
+    let mut parts = vec![Part::new(
+        3,
+        format!(" by {column} {order}").trim_end().to_owned(),
+    )];
+    if !app.filter().is_empty() {
+        let shown = app.grid().rows.len();
+        let all = app.grid().unfiltered;
+        let filter = units::clean(app.filter());
+        let text = format!("/{} {shown} of {all}", units::head(&filter, 24));
+        parts.push(
+            Part::new(1, text)
+                .or(format!("/{}", units::head(&filter, 12)))
+                .styled(STRONG),
+        );
+    }
+    parts
+}
+
+/// Parts the table from the detail of its selected row.
+pub(super) fn rule(width: usize, theme: Theme) -> Line<'static> {
+    Line::from(Text::styled("─".repeat(width), theme.graphic()))
+}

@@ -1,0 +1,321 @@
+//! What is painted, on a terminal in memory.
+
+use proptest::prelude::*;
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    buffer::{Buffer, Cell},
+    style::{Color, Modifier},
+};
+
+use super::{
+    Action, App, Tab,
+    draw::{self, Theme},
+    fixture,
+    keys::BINDINGS,
+    state_tests::{any_action, any_picture},
+    units,
+};
+
+const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 24), (40, 12)];
+
+fn paint(app: &mut App, (width, height): (u16, u16), theme: Theme) -> Buffer {
+    let mut terminal =
+        Terminal::new(TestBackend::new(width, height)).expect("memory has no errors");
+    terminal
+        .draw(|frame| draw::draw(frame, app, theme))
+        .expect("memory has no errors");
+    terminal.backend().buffer().clone()
+}
+
+fn rows(buffer: &Buffer) -> Vec<String> {
+    let width = usize::from(buffer.area.width.max(1));
+    buffer.content().chunks(width).map(row).collect()
+}
+
+fn row(cells: &[Cell]) -> String {
+    let mut text = String::new();
+    let mut covered = 0;
+    for cell in cells {
+        // What a wide character covers is not shown.
+        if covered == 0 {
+            text.push_str(cell.symbol());
+            covered = units::width(cell.symbol()).max(1);
+        }
+        covered -= 1;
+    }
+    text.trim_end().to_owned()
+}
+
+fn text(app: &mut App, size: (u16, u16)) -> String {
+    rows(&paint(app, size, Theme::new(None))).join("\n")
+}
+
+fn golden(name: &str, app: &mut App, sizes: &[(u16, u16)]) {
+    for &(width, height) in sizes {
+        insta::assert_snapshot!(
+            format!("{name}_{width}x{height}"),
+            text(app, (width, height))
+        );
+    }
+}
+
+fn at(actions: &[Action]) -> App {
+    let mut app = fixture::app();
+    for &action in actions {
+        app.on_action(action);
+    }
+    app
+}
+
+fn filtered(text: &str) -> App {
+    let mut app = at(&[Action::Show(Tab::Keys), Action::Filter]);
+    for c in text.chars() {
+        app.on_action(Action::Type(c));
+    }
+    app
+}
+
+#[test]
+fn tables() {
+    golden("maps", &mut at(&[Action::Down]), &SIZES);
+    golden("keys", &mut at(&[Action::Show(Tab::Keys)]), &SIZES);
+    golden("keys_of_map", &mut at(&[Action::Open]), &SIZES);
+    golden("locks", &mut at(&[Action::Show(Tab::Locks)]), &SIZES);
+    golden("last_interval", &mut at(&[Action::Span]), &SIZES);
+}
+
+#[test]
+fn details() {
+    golden(
+        "lock",
+        &mut at(&[Action::Show(Tab::Locks), Action::Open]),
+        &SIZES,
+    );
+    // Without buckets, and with holds.
+    golden(
+        "lock_plain",
+        &mut at(&[Action::Show(Tab::Locks), Action::Down, Action::Open]),
+        &SIZES[1..2],
+    );
+    golden(
+        "key",
+        &mut at(&[Action::Open, Action::Bottom, Action::Open]),
+        &SIZES[1..],
+    );
+}
+
+#[test]
+fn help_and_filter() {
+    golden("help", &mut at(&[Action::Help]), &SIZES);
+    golden("filter", &mut filtered("USER:"), &SIZES[1..]);
+    golden("filter_none", &mut filtered("nobody"), &SIZES[1..2]);
+}
+
+#[test]
+fn pause_losses_and_ends() {
+    let mut paused = at(&[Action::Pause]);
+    let mut ended = fixture::lossy();
+    ended.ended = Some("the target exited with status 0".to_owned());
+    ended.notices = fixture::empty().notices;
+    paused.update(ended.clone());
+    golden("paused", &mut paused, &SIZES);
+
+    let mut app = App::new();
+    app.update(ended);
+    golden("ended_with_losses", &mut app, &SIZES);
+    app.on_action(Action::Notices);
+    golden("notices", &mut app, &SIZES[1..2]);
+}
+
+#[test]
+fn emptiness() {
+    golden("waiting", &mut App::new(), &SIZES[1..2]);
+    let mut app = App::new();
+    app.update(fixture::empty());
+    golden("empty", &mut app, &SIZES);
+}
+
+#[test]
+fn the_help_lists_every_binding() {
+    let mut app = at(&[Action::Help]);
+    let help = text(&mut app, (120, 60));
+    for binding in BINDINGS {
+        let listed = help.lines().any(|line| {
+            line.trim_start().starts_with(&binding.names()) && line.ends_with(binding.help)
+        });
+        assert!(listed, "{}: {}", binding.names(), binding.help);
+    }
+    // Where it does not fit it can be scrolled to its end.
+    let last = BINDINGS.last().expect("there are bindings");
+    text(&mut app, (40, 12));
+    app.on_action(Action::Bottom);
+    assert!(text(&mut app, (40, 12)).contains(&last.names()));
+}
+
+#[test]
+fn the_footer_names_the_first_keys() {
+    let footer = text(&mut fixture::app(), (80, 24))
+        .lines()
+        .last()
+        .expect("has rows")
+        .to_owned();
+    assert!(footer.starts_with("q quit  ? help  Enter open"), "{footer}");
+}
+
+#[test]
+fn the_selected_row_and_losses_stand_out_with_and_without_colour() {
+    for theme in [Theme::new(None), Theme::new(Some("1".as_ref()))] {
+        let mut app = at(&[Action::Down]);
+        app.update(fixture::lossy());
+        let buffer = paint(&mut app, (80, 24), theme);
+        let rows = rows(&buffer);
+        let reversed = |y: usize| buffer[(1, y as u16)].modifier.contains(Modifier::REVERSED);
+        let find = |what: &str| rows.iter().position(|row| row.contains(what)).expect(what);
+        assert!(reversed(find(
+            "LOST since start: ring full 12.3k, stacks 3."
+        )));
+        assert!(reversed(find("map[uint64]main.Route")));
+        assert!(!reversed(find("main.sessions")));
+    }
+}
+
+#[test]
+fn no_color_is_honoured() {
+    let mut app = at(&[Action::Show(Tab::Locks), Action::Pause]);
+    app.update(fixture::lossy());
+    let colors = |app: &mut App, no_color: Option<&str>| {
+        let buffer = paint(app, (120, 40), Theme::new(no_color.map(AsRef::as_ref)));
+        let plain = |color| color == Color::Reset;
+        buffer
+            .content()
+            .iter()
+            .filter(|cell| !plain(cell.fg) || !plain(cell.bg))
+            .count()
+    };
+    assert!(colors(&mut app, None) > 0);
+    assert!(colors(&mut app, Some("")) > 0);
+    assert_eq!(colors(&mut app, Some("1")), 0);
+}
+
+#[test]
+fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
+    let evil = "\x1b[2J\u{9b}H\u{7}\u{202e}\r\n\tx";
+    let mut picture = fixture::picture();
+    for summary in [&mut picture.total, &mut picture.last] {
+        summary.target.exe = evil.to_owned();
+        summary.target.runtimes[0].version = evil.to_owned();
+        summary.window.lost.insert(evil.to_owned(), 1);
+        for map in &mut summary.maps {
+            map.id = evil.to_owned();
+            map.label = Some(evil.to_owned());
+            map.kind = evil.to_owned();
+            map.address = Some(evil.to_owned());
+            map.keys
+                .iter_mut()
+                .for_each(|key| key.key = evil.to_owned());
+            map.callers
+                .iter_mut()
+                .for_each(|c| c.frames[0].function = evil.to_owned());
+        }
+        for lock in &mut summary.locks {
+            lock.label = Some(evil.to_owned());
+            lock.maps = vec![evil.to_owned()];
+            lock.waiters
+                .iter_mut()
+                .for_each(|w| w.stack[0].function = evil.to_owned());
+        }
+    }
+    picture.notices = vec![evil.to_owned()];
+    picture.ended = Some(evil.to_owned());
+    let mut app = App::new();
+    app.update(picture);
+    app.on_action(Action::Filter);
+    for c in evil.chars() {
+        app.on_action(Action::Type(c));
+    }
+    app.on_action(Action::Accept);
+    let tour = [
+        Action::Open,
+        Action::Open,
+        Action::Back,
+        Action::Show(Tab::Locks),
+        Action::Open,
+        Action::Notices,
+    ];
+    for action in tour {
+        let buffer = paint(&mut app, (200, 60), Theme::new(None));
+        for cell in buffer.content() {
+            let bad = |c: char| c.is_control() || c == '\u{202e}';
+            assert!(
+                !cell.symbol().contains(bad),
+                "{:?} before {action:?}",
+                cell.symbol()
+            );
+        }
+        app.on_action(action);
+    }
+}
+
+#[test]
+fn any_small_terminal_will_do() {
+    let mut ended = fixture::lossy();
+    ended.ended = Some("gone".to_owned());
+    ended.notices = fixture::empty().notices;
+    let mut apps = [
+        App::new(),
+        at(&[]),
+        at(&[Action::Open]),
+        at(&[Action::Show(Tab::Locks)]),
+        at(&[Action::Show(Tab::Locks), Action::Open]),
+        at(&[Action::Open, Action::Open]),
+        at(&[Action::Help]),
+        filtered("user"),
+        App::new(),
+        App::new(),
+    ];
+    apps[8].update(ended);
+    apps[9].update(fixture::empty());
+    for app in &mut apps {
+        for width in 1..=20 {
+            for height in 1..=20 {
+                let drawn = text(app, (width, height));
+                assert!(
+                    !drawn.trim().is_empty() || width < 3,
+                    "nothing on {width}x{height}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminal_resized_to_nothing_comes_back() {
+    let mut app = fixture::app();
+    let before = text(&mut app, (80, 24));
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("memory has no errors");
+    for (width, height) in [(0, 0), (1, 0), (0, 1), (80, 24)] {
+        terminal.backend_mut().resize(width, height);
+        terminal
+            .draw(|frame| draw::draw(frame, &mut app, Theme::new(None)))
+            .expect("memory has no errors");
+    }
+    assert_eq!(rows(terminal.backend().buffer()).join("\n"), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_picture_and_no_key_breaks_the_drawing(
+        steps in prop::collection::vec((any_action(), prop::option::weighted(0.3, any_picture()), 0..90u16, 0..40u16), 0..20)
+    ) {
+        let mut app = App::new();
+        for (action, picture, width, height) in steps {
+            if let Some(picture) = picture {
+                app.update(picture);
+            }
+            app.on_action(action);
+            paint(&mut app, (width, height), Theme::new(None));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A picture to test with.
+
+use std::collections::BTreeMap;
+
+use super::{App, Picture, Point};
+use crate::model::summary::{Bucket, Cost, Ops, Summary, Window};
+
+/// A minute and a half of a Go program.
+pub(super) fn total() -> Summary {
+    let mut summary: Summary =
+        serde_json::from_str(include_str!("fixture.json")).expect("the fixture is a summary");
+    let counts = [
+        12, 40, 120, 310, 640, 1_210, 2_000, 3_500, 5_100, 7_100, 9_400, 13_800, 3_300, 1_500, 80,
+        8,
+    ];
+    summary.locks[0].wait_buckets = (10..)
+        .zip(counts)
+        .map(|(bit, count)| Bucket {
+            lo_ns: 1 << bit,
+            hi_ns: 2 << bit,
+            count,
+        })
+        .collect();
+    summary
+}
+
+/// A second in which two maps and one lock were used, the lesser map more.
+pub(super) fn last() -> Summary {
+    let mut summary = total();
+    summary.window = Window {
+        duration_ns: 1_000_000_000,
+        observed_ns: 50_000_000,
+        events: 23_145,
+        cost: Cost {
+            probe_ns: 14_000_000,
+            target_cpu_share: None,
+        },
+        ..summary.window
+    };
+    summary.maps.truncate(2);
+    for map in &mut summary.maps {
+        map.ops = Ops {
+            lookup: if map.id == "m1" { 801 } else { 9_812 },
+            ..Ops::default()
+        };
+    }
+    summary.maps.reverse();
+    summary.locks.truncate(1);
+    summary
+}
+
+pub(super) fn picture() -> Picture {
+    let history = (0..40u64).map(|second| Point {
+        events: 20_000 + second * second % 17 * 1_000,
+        duration_ns: 1_000_000_000,
+        wait_ns: second % 5 * 300_000_000,
+    });
+    Picture {
+        total: total(),
+        last: last(),
+        history: history.collect(),
+        notices: Vec::new(),
+        ended: None,
+    }
+}
+
+pub(super) fn app() -> App {
+    let mut app = App::new();
+    app.update(picture());
+    app
+}
+
+/// With nothing in it.
+pub(super) fn empty() -> Picture {
+    let mut picture = picture();
+    for summary in [&mut picture.total, &mut picture.last] {
+        summary.maps.clear();
+        summary.locks.clear();
+    }
+    picture.notices = vec![
+        "27 probes are attached and none was hit: the program used no map and waited for no lock."
+            .to_owned(),
+        "sync.Map is not covered yet.".to_owned(),
+    ];
+    picture
+}
+
+/// With losses.
+pub(super) fn lossy() -> Picture {
+    let mut picture = picture();
+    picture.total.window.lost = BTreeMap::from([
+        ("ring full".to_owned(), 12_345),
+        ("stacks".to_owned(), 3),
+        ("tasks".to_owned(), 0),
+    ]);
+    picture
+}

@@ -1,0 +1,244 @@
+//! The event loop. In: pictures from a channel, keys from a screen, a stop flag.
+//! Out: frames, at most 30 a second.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use ratatui::crossterm::event::KeyEvent;
+
+use super::{
+    Picture,
+    keys::{Decoder, Mode},
+    screen::Terminal,
+    state::{App, Flow},
+};
+
+/// At most this often a frame.
+const FRAME: Duration = Duration::from_millis(33);
+/// At least this often a look at the channel and the stop flag.
+pub(super) const TICK: Duration = Duration::from_millis(33);
+
+/// Why there is no view.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// There is nothing to paint on.
+    #[error(
+        "standard output is not a terminal: use `mapprof stat` for a summary, or `mapprof record`"
+    )]
+    NotATerminal,
+    /// The terminal refused to be taken over.
+    #[error("cannot take over the terminal: {0}; use `mapprof stat` instead")]
+    Enter(#[source] io::Error),
+    /// The terminal refused a frame.
+    #[error("cannot write to the terminal: {0}")]
+    Draw(#[source] io::Error),
+    /// The terminal gave no more keys.
+    #[error("cannot read keys from the terminal: {0}")]
+    Input(#[source] io::Error),
+    /// Another thread panicked, and its message has the terminal now.
+    #[error("the view ended because another part of mapprof panicked; its message is above")]
+    Panicked,
+}
+
+/// Shows what comes through `pictures` until the user quits, `stop` is set or the
+/// terminal is gone.
+///
+/// Blocks: give it a thread of its own. The caller sets `stop` on SIGINT, SIGTERM
+/// and SIGHUP, and waits for this to return before the process ends. Nothing else
+/// may write to the terminal meanwhile, standard error included.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is a thread's whole input"
+)]
+pub fn run(
+    mut app: App,
+    pictures: Receiver<Picture>,
+    stop: Arc<AtomicBool>,
+) -> Result<(), ViewError> {
+    must_be_terminal(&io::stdout())?;
+    let mut screen = Terminal::enter()?;
+    watch(&mut app, &pictures, &stop, &mut screen)
+}
+
+fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
+    if out.is_terminal() {
+        Ok(())
+    } else {
+        Err(ViewError::NotATerminal)
+    }
+}
+
+/// What can happen at a terminal.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Input {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The size changed.
+    Resized,
+    /// Nobody is there any more.
+    HungUp,
+    /// Not in time.
+    Nothing,
+}
+
+/// Something to paint on that has keys.
+pub(super) trait Screen {
+    /// Paints the app as it is now.
+    fn draw(&mut self, app: &mut App) -> Result<(), ViewError>;
+    /// Waits at most `timeout`.
+    fn input(&mut self, timeout: Duration) -> Result<Input, ViewError>;
+}
+
+fn watch(
+    app: &mut App,
+    pictures: &Receiver<Picture>,
+    stop: &AtomicBool,
+    screen: &mut impl Screen,
+) -> Result<(), ViewError> {
+    let mut keys = Decoder::default();
+    let mut drawn: Option<Instant> = None;
+    let mut changed = true;
+    while !stop.load(Ordering::Relaxed) {
+        changed |= take_newest(app, pictures);
+        let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+        if changed && due.is_zero() {
+            screen.draw(app)?;
+            drawn = Some(Instant::now());
+            changed = false;
+        }
+        match screen.input(if changed { due } else { TICK })? {
+            Input::Key(key) => {
+                let mode = if app.editing() {
+                    Mode::Filter
+                } else {
+                    Mode::Command
+                };
+                if let Some(action) = keys.decode(key, mode) {
+                    if app.on_action(action) == Flow::Quit {
+                        return Ok(());
+                    }
+                    changed = true;
+                }
+            }
+            Input::Resized => changed = true,
+            Input::HungUp => return Ok(()),
+            Input::Nothing => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives the app the newest picture of those that have come; whether anything is new.
+fn take_newest(app: &mut App, pictures: &Receiver<Picture>) -> bool {
+    let mut newest = None;
+    let closed = loop {
+        match pictures.try_recv() {
+            Ok(picture) => newest = Some(picture),
+            Err(TryRecvError::Empty) => break false,
+            Err(TryRecvError::Disconnected) => break app.close(),
+        }
+    };
+    let any = newest.is_some();
+    if let Some(picture) = newest {
+        app.update(picture);
+    }
+    any || closed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        sync::mpsc::{Sender, channel},
+    };
+
+    use ratatui::crossterm::event::KeyCode;
+
+    use super::*;
+    use crate::view::fixture;
+
+    /// Plays a script of keys, and counts what is drawn.
+    struct Script<'a> {
+        keys: VecDeque<KeyCode>,
+        stop: &'a AtomicBool,
+        /// Drawn titles of what was shown: rows of the table.
+        frames: Vec<usize>,
+        sender: Option<Sender<Picture>>,
+    }
+
+    impl Screen for Script<'_> {
+        fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
+            self.frames.push(app.grid().rows.len());
+            Ok(())
+        }
+
+        fn input(&mut self, timeout: Duration) -> Result<Input, ViewError> {
+            assert!(
+                timeout <= TICK.max(FRAME),
+                "the stop flag would be seen late"
+            );
+            let Some(code) = self.keys.pop_front() else {
+                // At the script's end the measuring ends, and then the signal comes.
+                if self.sender.take().is_none() && self.frames.len() > 1 {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                return Ok(Input::Nothing);
+            };
+            Ok(Input::Key(KeyEvent::from(code)))
+        }
+    }
+
+    fn play(keys: &[KeyCode], pictures: usize) -> (App, Vec<usize>, bool) {
+        let stop = AtomicBool::new(false);
+        let (sender, receiver) = channel();
+        for _ in 0..pictures {
+            sender.send(fixture::picture()).expect("the receiver lives");
+        }
+        let keys = keys.iter().copied().collect();
+        let mut screen = Script {
+            keys,
+            stop: &stop,
+            frames: Vec::new(),
+            sender: Some(sender),
+        };
+        let mut app = App::new();
+        watch(&mut app, &receiver, &stop, &mut screen).expect("the script has no errors");
+        (app, screen.frames, stop.into_inner())
+    }
+
+    #[test]
+    fn quits_by_key_without_waiting_for_a_signal() {
+        let (_, _, stopped) = play(&[KeyCode::Char('j'), KeyCode::Char('q')], 1);
+        assert!(!stopped);
+    }
+
+    #[test]
+    fn the_stop_flag_ends_it_and_the_end_of_data_is_shown() {
+        let (app, frames, stopped) = play(&[], 3);
+        assert!(stopped);
+        // All three pictures are one frame; the end of data is another.
+        assert_eq!(frames, [4, 4]);
+        assert_eq!(app.ended(), Some("no more data"));
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_not_a_flood_of_frames() {
+        let (_, frames, _) = play(&[KeyCode::Char('j'); 1000], 1);
+        assert!(frames.len() < 500, "{} frames", frames.len());
+    }
+
+    #[test]
+    fn a_file_is_no_terminal() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        let error = must_be_terminal(&file).expect_err("a file is no terminal");
+        assert!(matches!(error, ViewError::NotATerminal));
+        assert!(error.to_string().contains("mapprof stat"));
+    }
+}
