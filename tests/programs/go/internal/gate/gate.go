@@ -1,0 +1,38 @@
+// Package gate lets a test hold a program until probes are in place, and again
+// once it is done, so that probes can be taken away while it still runs.
+package gate
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+)
+
+var (
+	held  = flag.Bool("wait", false, "say ready and wait for a line on stdin before beginning; wait for its end before exiting")
+	stdin = bufio.NewReader(os.Stdin)
+)
+
+// Open parses the flags and waits for the word to begin, if asked to.
+func Open() {
+	flag.Parse()
+	if *held {
+		fmt.Println("ready")
+		stdin.ReadString('\n')
+	}
+}
+
+// Close prints the program's own truth as one line of JSON and waits for the
+// word to exit, if asked to.
+func Close(truth any) {
+	line, err := json.Marshal(truth)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(line))
+	if *held {
+		stdin.ReadString('\n')
+	}
+}
