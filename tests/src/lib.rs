@@ -13,10 +13,15 @@ pub mod programs;
 pub mod summary;
 pub mod truth;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 pub use mapprof::{Mapprof, Outcome};
 pub use process::Program;
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
 
 /// The workspace's root.
 pub fn workspace() -> &'static Path {
@@ -39,4 +44,29 @@ pub fn can_profile() -> bool {
         eprintln!("skipped: needs root and BPF");
     }
     root
+}
+
+/// Runs a held program to its end under a mapprof that is interrupted once the
+/// program is done: its own truth, and what mapprof left.
+pub fn observe<T: DeserializeOwned>(
+    mut program: Program,
+    mapprof: Mapprof,
+) -> Result<(T, Outcome)> {
+    let running = mapprof.attach()?;
+    program.begin()?;
+    let truth = program.truth()?;
+    let outcome = running.interrupt()?;
+    program.finish_well()?;
+    Ok((truth, outcome))
+}
+
+/// A mapprof whose binary and input anybody may read, run as nobody.
+pub fn unprivileged<A: AsRef<OsStr>>(binary: &Path, args: impl IntoIterator<Item = A>) -> Mapprof {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"])
+        .args(["--inh-caps=-all", "--bounding-set=-all", "--"])
+        .arg(binary)
+        .args(args);
+    Mapprof::through(command)
 }

@@ -5,6 +5,9 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result};
 
+/// What [`changed_code`] returns for a process without probes.
+pub const UNCHANGED: [u64; 0] = [];
+
 /// Addresses in the process's own executable at which the code in memory differs
 /// from the code in the file.
 pub fn changed_code(pid: u32) -> Result<Vec<u64>> {

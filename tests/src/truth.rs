@@ -139,20 +139,21 @@ impl MapCounts {
 /// Whether this is how the summary shows the program's key: the same text, the
 /// same bytes, or as much of them as was carried.
 fn shows(key: &Key, truth: &str) -> bool {
-    if key.cut {
-        let begin = plain(&key.key).trim_end_matches('…').to_owned();
-        return !begin.is_empty() && plain(truth).starts_with(&begin);
+    if !key.cut {
+        return key.key == truth || bytes(&key.key).as_deref() == Some(truth);
     }
-    key.key == truth || key.key.strip_prefix("0x") == Some(truth)
+    let Some(carried) = key.key.strip_suffix('…') else { return false };
+    match carried.strip_suffix('"') {
+        Some(text) => text.len() > 1 && truth.starts_with(text),
+        None => bytes(carried).is_some_and(|digits| truth.starts_with(&digits)),
+    }
 }
 
-/// Text without quotes, bytes without prefix.
-fn plain(key: &str) -> &str {
-    let text = key.trim_end_matches('…');
-    text.strip_prefix('"')
-        .map(|text| text.strip_suffix('"').unwrap_or(text))
-        .or_else(|| text.strip_prefix("0x"))
-        .unwrap_or(text)
+/// The digits of a key that is shown as bytes: `01 ff`.
+fn bytes(key: &str) -> Option<String> {
+    let pairs: Vec<_> = key.split(' ').collect();
+    let is_pair = |pair: &&str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    pairs.iter().all(is_pair).then(|| pairs.concat())
 }
 
 /// Waits per lock, as `locks` prints them.
@@ -246,13 +247,14 @@ mod tests {
     fn keys_are_recognised() {
         assert!(shows(&key("7", false), "7"));
         assert!(!shows(&key("7", false), "77"));
-        assert!(shows(&key("\"a\"", false), "\"a\""));
-        assert!(shows(&key("0x0102", false), "0102"));
-        assert!(shows(&key("\"abc…\"", true), "\"abcdef\""));
+        assert!(shows(&key("\"a b\"", false), "\"a b\""));
+        assert!(!shows(&key("\"a b\"", false), "\"ab\""));
+        assert!(shows(&key("01 02", false), "0102"));
         assert!(shows(&key("\"abc\"…", true), "\"abcdef\""));
-        assert!(!shows(&key("\"abd…\"", true), "\"abcdef\""));
-        assert!(!shows(&key("\"…\"", true), "\"abcdef\""));
-        assert!(shows(&key("0x0102…", true), "010203"));
+        assert!(!shows(&key("\"abd\"…", true), "\"abcdef\""));
+        assert!(!shows(&key("\"\"…", true), "\"abcdef\""));
+        assert!(shows(&key("01 02…", true), "010203"));
+        assert!(!shows(&key("01 03…", true), "010203"));
     }
 
     fn summary(maps: &str, locks: &str) -> Summary {

@@ -35,23 +35,32 @@ func main() {
 	gate.Open()
 	turns = int(float64(turns) * float64(*section) / float64(time.Millisecond))
 	share := *locks / *goroutines
-	var group sync.WaitGroup
 	begin := time.Now()
-	for i := 0; i < *goroutines; i++ {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			for n := 0; n < share; n++ {
-				mu.Lock()
-				spin(turns)
-				count++
-				mu.Unlock()
-			}
-		}()
+	if *goroutines == 1 {
+		fight(share, turns) // waiting for a goroutine would be a wait, too
+	} else {
+		var group sync.WaitGroup
+		for i := 0; i < *goroutines; i++ {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				fight(share, turns)
+			}()
+		}
+		group.Wait()
 	}
-	group.Wait()
 	elapsed := time.Since(begin)
 	gate.Close(Truth{Locks: count, ElapsedNs: int64(elapsed), Mismatches: share**goroutines - count})
+}
+
+// fight takes the lock so many times and holds it for so many turns of spin.
+func fight(locks, turns int) {
+	for n := 0; n < locks; n++ {
+		mu.Lock()
+		spin(turns)
+		count++
+		mu.Unlock()
+	}
 }
 
 // calibrate returns how many turns of spin take a millisecond: the most of

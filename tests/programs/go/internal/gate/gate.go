@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	held  = flag.Bool("wait", false, "say ready and wait for a line on stdin before beginning; wait for its end before exiting")
-	stdin = bufio.NewReader(os.Stdin)
+	held   = flag.Bool("wait", false, "say ready and wait for a line on stdin before beginning; wait for its end before exiting")
+	status = flag.Int("exit", 0, "exit status")
+	stdin  = bufio.NewReader(os.Stdin)
 )
 
 // Open parses the flags and waits for the word to begin, if asked to.
@@ -24,8 +25,8 @@ func Open() {
 	}
 }
 
-// Close prints the program's own truth as one line of JSON and waits for the
-// word to exit, if asked to.
+// Close prints the program's own truth as one line of JSON, waits for the word
+// to exit, if asked to, and exits.
 func Close(truth any) {
 	line, err := json.Marshal(truth)
 	if err != nil {
@@ -35,4 +36,5 @@ func Close(truth any) {
 	if *held {
 		stdin.ReadString('\n')
 	}
+	os.Exit(*status)
 }
