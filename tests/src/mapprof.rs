@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
+use crate::memory;
 use crate::process::{PATIENCE, Watchdog, pid_of};
 use crate::summary::Summary;
 use crate::target_dir;
@@ -158,6 +160,18 @@ impl Running {
     pub fn interrupt(self) -> Result<Outcome> {
         self.signal(Signal::SIGINT)?;
         self.finish()
+    }
+
+    /// Ctrl-C, and the most memory it had at any time until its end, bytes.
+    pub fn interrupt_and_weigh(self) -> Result<(Outcome, u64)> {
+        self.signal(Signal::SIGINT)?;
+        let mut most = 0;
+        // A process that has ended has no memory, even before it is waited for.
+        while let Some(peak) = memory::peak(self.pid()) {
+            most = most.max(peak);
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok((self.finish()?, most))
     }
 
     /// Waits for its end.

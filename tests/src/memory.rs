@@ -1,9 +1,18 @@
-//! Whether a process's code is what its file says: a probe is a byte that is not.
+//! A process's memory: how much of it there is, and whether its code is what its
+//! file says. A probe is a byte that is not.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result};
+
+/// The most physical memory a process has had (`VmHWM`), bytes; `None` once it has ended.
+pub fn peak(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
 
 /// What [`changed_code`] returns for a process without probes.
 pub const UNCHANGED: [u64; 0] = [];

@@ -150,9 +150,9 @@ fn keys() -> Result<()> {
     terminal.shows(&[&session.program.pid().to_string(), "reads", "/s"])?;
 
     terminal.press("?")?;
-    terminal.shows(&["help", "quit"])?;
+    terminal.shows(&["this help", "to the bottom"])?;
     terminal.press("?")?;
-    terminal.until(&["no help"], |screen| !screen.contains("quit this"))?;
+    terminal.until(&["no help"], |screen| !screen.contains("to the bottom"))?;
 
     terminal.press("Space")?;
     terminal.shows(&["paused"])?;

@@ -1,5 +1,6 @@
 //! mapprof's verbs: `cargo xtask setup | test | bless | demo | bench`.
 
+mod bench;
 mod build;
 mod demo;
 mod setup;
@@ -27,6 +28,8 @@ enum Verb {
     Bless,
     /// Profile the built-in workload: live on a terminal, as text otherwise
     Demo(demo::Args),
+    /// Measure what profiling costs, beside other ways to do it
+    Bench(bench::Args),
 }
 
 fn main() -> Result<()> {
@@ -35,5 +38,6 @@ fn main() -> Result<()> {
         Verb::Test(args) => test::run(&args),
         Verb::Bless => test::bless(),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
     }
 }

@@ -47,6 +47,7 @@ type KeyTruth struct {
 }
 
 func main() {
+	flag.Parse()
 	all := tables() // made before the gate, so that addresses are final
 	gate.Open()
 	var group sync.WaitGroup

@@ -22,6 +22,7 @@ type Truth struct {
 }
 
 func main() {
+	flag.Parse()
 	gate.Open()
 	m := make(map[string]int)
 	ops := 0

@@ -43,6 +43,7 @@ var anchors = []any{
 }
 
 func main() {
+	flag.Parse()
 	gate.Open()
 	for _, anchor := range anchors {
 		reflect.ValueOf(anchor).MethodByName(os.Getenv("NO_SUCH_METHOD"))

@@ -77,6 +77,7 @@ type guarded struct {
 }
 
 func main() {
+	flag.Parse()
 	mutex, oneWriter, writers := &guarded{}, &guarded{}, &guarded{}
 	gate.Open()
 	var truth Truth

@@ -31,6 +31,7 @@ var (
 )
 
 func main() {
+	flag.Parse()
 	turns := calibrate()
 	gate.Open()
 	turns = int(float64(turns) * float64(*section) / float64(time.Millisecond))

@@ -46,17 +46,20 @@ type KeyTruth struct {
 }
 
 func main() {
-	gate.Open()
+	flag.Parse()
 	maps := make([]map[uint64]uint64, *goroutines)
+	for i := range maps {
+		maps[i] = filled()
+	}
 	reads := make([]uint64, *goroutines)
 	wrong := make([]int, *goroutines)
+	gate.Open()
 	var group sync.WaitGroup
 	begin := time.Now()
 	for i := range maps {
 		group.Add(1)
 		go func(i int) {
 			defer group.Done()
-			maps[i] = filled()
 			reads[i], wrong[i] = read(maps[i], begin.Add(*span))
 		}(i)
 	}

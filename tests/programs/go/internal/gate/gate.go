@@ -16,9 +16,8 @@ var (
 	stdin  = bufio.NewReader(os.Stdin)
 )
 
-// Open parses the flags and waits for the word to begin, if asked to.
+// Open waits for the word to begin, if asked to. The flags are parsed by then.
 func Open() {
-	flag.Parse()
 	if *held {
 		fmt.Println("ready")
 		stdin.ReadString('\n')
