@@ -1,2 +1,43 @@
-//! mapprof verbs.
-fn main() {}
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | bench`.
+
+mod bench;
+mod build;
+mod demo;
+mod setup;
+mod sudo;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// What can be done with this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building and testing need and is missing
+    Setup,
+    /// Check format and lints, run the unit tests and the end-to-end tests
+    Test(test::Args),
+    /// Accept what the golden tests produce now as right
+    Bless,
+    /// Profile the built-in workload: live on a terminal, as text otherwise
+    Demo(demo::Args),
+    /// Measure what profiling costs, beside other ways to do it
+    Bench(bench::Args),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup => setup::run(),
+        Verb::Test(args) => test::run(&args),
+        Verb::Bless => test::bless(),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+    }
+}

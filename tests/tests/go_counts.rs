@@ -1,0 +1,120 @@
+//! Every operation on every key of every map of a Go program is counted, once.
+
+use anyhow::Result;
+use mapprof_tests::go::NEWEST;
+use mapprof_tests::programs::{self, Link};
+use mapprof_tests::truth::Counts;
+use mapprof_tests::{Mapprof, Program, can_profile, observe};
+
+/// Profiles the running program from before its first operation to after its last.
+fn all_counts_are_exact(version: &str, link: Link) -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let program = Program::hold(&programs::go(version, link, "counts")?, [] as [&str; 0])?;
+    let mapprof = Mapprof::stat(program.pid());
+    let (truth, outcome) = observe::<Counts>(program, mapprof)?;
+    let summary = outcome.summary()?;
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert_eq!(truth.differences(&summary), Vec::<String>::new());
+    assert!(summary.window.events >= truth.total());
+    assert_eq!(summary.window.observed_ns, summary.window.duration_ns);
+    let runtimes: Vec<_> =
+        summary.target.runtimes.iter().map(|it| (it.name.as_str(), it.version.as_str())).collect();
+    assert_eq!(runtimes, [("go", format!("go{version}").as_str())]);
+    Ok(())
+}
+
+#[test]
+fn go_1_21() -> Result<()> {
+    all_counts_are_exact("1.21.13", Link::Normal)
+}
+
+#[test]
+fn go_1_21_stripped() -> Result<()> {
+    all_counts_are_exact("1.21.13", Link::Stripped)
+}
+
+#[test]
+fn go_1_24() -> Result<()> {
+    all_counts_are_exact("1.24.11", Link::Normal)
+}
+
+#[test]
+fn go_1_24_stripped() -> Result<()> {
+    all_counts_are_exact("1.24.11", Link::Stripped)
+}
+
+#[test]
+fn go_1_27() -> Result<()> {
+    all_counts_are_exact("1.27.3", Link::Normal)
+}
+
+#[test]
+fn go_1_27_stripped() -> Result<()> {
+    all_counts_are_exact("1.27.3", Link::Stripped)
+}
+
+/// A program that mapprof starts is held until probes are in place.
+#[test]
+fn launched() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let (truth, summary) = Mapprof::new(["stat", "--format", "json", "--keys", "1000000", "--"])
+        .arg(programs::go(NEWEST, Link::Stripped, "counts")?)
+        .run()?
+        .truth_and_summary::<Counts>()?;
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert_eq!(truth.differences(&summary), Vec::<String>::new());
+    Ok(())
+}
+
+/// Two profilers may watch one process.
+#[test]
+fn two_at_once() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let mut program = Program::hold(&programs::newest_go("counts")?, [] as [&str; 0])?;
+    let one = Mapprof::stat(program.pid()).attach()?;
+    let other = Mapprof::stat(program.pid()).attach()?;
+    program.begin()?;
+    let truth: Counts = program.truth()?;
+    let one = one.interrupt()?.summary()?;
+    let other = other.interrupt()?.summary()?;
+    program.finish_well()?;
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert_eq!(truth.differences(&one), Vec::<String>::new());
+    assert_eq!(truth.differences(&other), Vec::<String>::new());
+    Ok(())
+}
+
+/// Where there is more to count than can be counted, what was lost is counted.
+#[test]
+fn overload_is_not_hidden() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let program =
+        Program::hold(&programs::newest_go("counts")?, ["-pause", "0", "-rounds", "20000"])?;
+    // Locks are contended here, but their events are not the program's operations.
+    let mapprof = Mapprof::stat(program.pid()).args(["--only", "maps"]);
+    let (truth, outcome) = observe::<Counts>(program, mapprof)?;
+    let summary = outcome.summary()?;
+    let counted: u64 = truth
+        .maps
+        .iter()
+        .filter_map(|map| summary.maps.iter().find(|it| it.address.as_ref() == Some(&map.address)))
+        .map(|map| {
+            let ops = map.ops;
+            ops.lookup + ops.insert + ops.delete + ops.iterate + ops.clear
+        })
+        .sum();
+    let lost: u64 = summary.window.lost.values().sum();
+    let total = truth.total();
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert!(counted <= total, "{counted} of {total} operations");
+    assert!(counted + lost >= total, "{} operations vanished", total - counted - lost);
+    Ok(())
+}

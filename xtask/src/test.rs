@@ -1,0 +1,101 @@
+//! `cargo xtask test`: everything that must hold, quickest check first.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use mapprof_tests::{go, programs, workspace};
+
+use crate::{build, setup, sudo};
+
+/// The package of the end-to-end tests.
+const END_TO_END: &str = "mapprof-tests";
+/// What the end-to-end tests look at in their environment.
+const PASSED_ON: [&str; 4] = ["CI", "PATH", "RUST_BACKTRACE", "CARGO_TARGET_DIR"];
+
+/// Options.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the end-to-end tests
+    #[arg(long)]
+    quick: bool,
+    /// Run only tests whose names contain this, and neither format nor lint checks
+    filter: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    setup::run()?;
+    if args.filter.is_none() {
+        check()?;
+    }
+    unit(args.filter.as_deref())?;
+    if !args.quick {
+        end_to_end(args.filter.as_deref())?;
+    }
+    Ok(())
+}
+
+/// Format and lints.
+fn check() -> Result<()> {
+    step("format");
+    go::run(build::cargo().args(["fmt", "--all", "--check"]))?;
+    step("lints");
+    go::run(build::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Tests of single modules, which need no privileges.
+fn unit(filter: Option<&str>) -> Result<()> {
+    step("unit tests");
+    go::run(
+        build::cargo()
+            .args(["test", "--workspace", "--exclude", END_TO_END])
+            .args(filter)
+            // A golden file that changed is a failure, not a new golden file.
+            .env("INSTA_UPDATE", "no"),
+    )
+}
+
+/// Tests of the whole program against real ones. Everything is built here, as the
+/// user that runs this; only the tests themselves run as root.
+fn end_to_end(filter: Option<&str>) -> Result<()> {
+    step("test programs");
+    programs::build_all()?;
+    step("mapprof");
+    let mapprof = build::mapprof(false)?;
+    step("end-to-end tests");
+    let mut tests = build::cargo();
+    tests.args(["test", "--package", END_TO_END]);
+    if !nix::unistd::geteuid().is_root() {
+        tests.arg("--config").arg(run_by_sudo(&mapprof)?);
+    }
+    // Tests that measure waits would disturb each other.
+    go::run(tests.env("MAPPROF", &mapprof).args(filter).args(["--", "--test-threads", "1"]))
+}
+
+/// The setting that makes cargo run test binaries through sudo.
+fn run_by_sudo(mapprof: &Path) -> Result<String> {
+    let mut words: Vec<String> = vec![];
+    let sudo = sudo::as_root("env", "the end-to-end tests load BPF programs, which")?;
+    words.push(sudo.get_program().to_string_lossy().into_owned());
+    words.extend(sudo.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.push(format!("MAPPROF={}", mapprof.display()));
+    for name in PASSED_ON {
+        if let Ok(value) = std::env::var(name) {
+            words.push(format!("{name}={value}"));
+        }
+    }
+    // A list of strings is written alike in JSON and in TOML.
+    let runner = serde_json::to_string(&words).context("writing down the runner")?;
+    Ok(format!("target.'cfg(unix)'.runner={runner}"))
+}
+
+/// Reruns the golden tests and keeps what they produce.
+pub(crate) fn bless() -> Result<()> {
+    setup::run()?;
+    go::run(build::cargo().args(["test", "--package", "mapprof"]).env("INSTA_UPDATE", "always"))?;
+    println!("look at what changed: git diff -- {}", workspace().display());
+    Ok(())
+}
+
+fn step(name: &str) {
+    println!("── {name}");
+}
