@@ -116,12 +116,12 @@ pub(super) fn lost(app: &App) -> Option<String> {
     let in_last = reasons(&picture.last).filter(|_| app.span() == Span::Last);
     if let Some(reasons) = in_last {
         return Some(format!(
-            " LOST in this interval: {reasons}. Figures are too low. "
+            " LOST in this interval: {reasons}. Figures may be too low. "
         ));
     }
     let reasons = reasons(&picture.total)?;
     Some(format!(
-        " LOST since start: {reasons}. Figures are too low. "
+        " LOST since start: {reasons}. Figures may be too low. "
     ))
 }
 
