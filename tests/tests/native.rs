@@ -13,7 +13,7 @@ const BY_NAME: [&str; 3] = [
 const BY_NUMBER: [&str; 2] =
     ["lookup:it_get key=arg2:int map=arg1", "insert:it_put key=arg2:int map=arg1"];
 const BY_SLICE: &str = "lookup:sl_get key=arg2:str len=arg3 map=arg1";
-const LOCK: &str = "acquire:take lock=arg1";
+const LOCK: &str = "lock:take lock=arg1";
 
 /// What a return probe and the probe before it add to one wait, ns, generously.
 const PROBES_PER_WAIT_NS: u64 = 40_000;

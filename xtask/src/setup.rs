@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use mapprof_tests::go::run as run_command;
-use mapprof_tests::target_dir;
+use mapprof_tests::workspace;
 
 use crate::build;
 use crate::sudo::{as_root, on_path};
@@ -148,9 +148,14 @@ fn llvm_prefix(major: u32) -> PathBuf {
     PathBuf::from(format!("/usr/lib/llvm-{major}"))
 }
 
+/// Where profiler's build script looks for tools first.
+fn tools() -> PathBuf {
+    workspace().join("target/tools")
+}
+
 /// The linker, where profiler's build script looks for it.
 fn bpf_linker() -> Option<PathBuf> {
-    let own = target_dir().join("tools/bin/bpf-linker");
+    let own = tools().join("bin/bpf-linker");
     if own.exists() {
         return Some(own);
     }
@@ -158,7 +163,7 @@ fn bpf_linker() -> Option<PathBuf> {
 }
 
 fn install_linker() -> Result<()> {
-    let root = target_dir().join("tools");
+    let root = tools();
     let major = llvm_major();
     let prefix = llvm_prefix(major);
     println!("installing {BPF_LINKER} into {}", root.display());
