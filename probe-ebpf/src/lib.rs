@@ -5,6 +5,7 @@
 //! In: nothing. Out: `#[repr(C)]` types with explicit padding, written by one
 //! side as bytes and read by the other, and [`eval`].
 #![no_std]
+#![expect(clippy::inline_always, reason = "BPF programs must not call what can be inlined")]
 
 mod abi;
 mod operand;

@@ -94,11 +94,11 @@ pub fn eval(operand: &Operand, regs: &Regs, read: impl Fn(u64) -> Option<u64>) -
         return Some(0);
     }
     let mut value = regs[usize::from(operand.reg) & (REG_COUNT - 1)];
-    value = value.wrapping_add(operand.offsets[0] as i64 as u64);
+    value = value.wrapping_add(i64::from(operand.offsets[0]) as u64);
     if operand.derefs > 0 {
-        value = read(value)?.wrapping_add(operand.offsets[1] as i64 as u64);
+        value = read(value)?.wrapping_add(i64::from(operand.offsets[1]) as u64);
         if operand.derefs > 1 {
-            value = read(value)?.wrapping_add(operand.offsets[2] as i64 as u64);
+            value = read(value)?.wrapping_add(i64::from(operand.offsets[2]) as u64);
         }
     }
     Some(value)

@@ -23,26 +23,19 @@ fn main() -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
     let view = thread::spawn(move || view::run(App::new(), receiver, stop));
-    view.join()
-        .map_err(|_| anyhow::anyhow!("the view panicked"))??;
+    view.join().map_err(|_| anyhow::anyhow!("the view panicked"))??;
     println!("the view has ended");
     Ok(())
 }
 
 fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = Arc::clone(stop);
     let (ready, is_ready) = mpsc::channel();
     thread::spawn(move || {
         runtime.block_on(async {
-            let signals = [
-                SignalKind::terminate(),
-                SignalKind::interrupt(),
-                SignalKind::hangup(),
-            ]
-            .map(signal);
+            let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
+                .map(signal);
             let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals else {
                 return;
             };

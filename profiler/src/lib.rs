@@ -19,6 +19,7 @@ pub mod model;
 pub mod placement;
 pub mod recording;
 pub mod report;
+pub mod run;
 pub mod target;
 mod units;
 pub mod view;

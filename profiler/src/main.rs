@@ -1,2 +1,7 @@
 //! The `mapprof` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mapprof::cli::main()
+}

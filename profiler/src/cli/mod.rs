@@ -1,3 +1,104 @@
-//! Stage `cli`.
+//! The commands: from arguments to stages, and from errors to exit statuses.
+//!
+//! In: the command line. Out: data on standard output, messages on standard error,
+//! and 0 for done, 1 for failed, 2 for usage; a launched command's own status is
+//! passed on.
+
+mod args;
+mod demo;
+mod doctor;
+mod launched;
+mod out;
+mod profile;
+mod silence;
+mod top;
 
 pub mod probes;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::{
+    model::Session,
+    placement, recording,
+    report::{self, Format},
+    target::Target,
+};
+use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs, ShowArgs};
+
+/// Everything that `main` does.
+pub fn main() -> ExitCode {
+    if let Some(error) = crate::target::exec_if_held() {
+        out::complain(&error.into());
+        return ExitCode::from(127);
+    }
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) if out::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command.unwrap_or(Command::Top(cli.top)) {
+        Command::Top(args) => top::run(&args),
+        Command::Stat(args) => profile::stat(&args),
+        Command::Record(args) => profile::record(&args),
+        Command::Report(args) => report(&args),
+        Command::Probes(args) => show_probes(&args),
+        Command::Doctor => doctor::run(),
+        Command::Demo(args) => demo::run(args),
+        Command::DemoWorkload => demo::workload(),
+        Command::EmptyProbe(args) => profile::empty(&args),
+    }
+}
+
+fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
+    let target = match (&args.target.exe, args.target.pid, &args.target.name) {
+        (Some(exe), ..) => Target::of_file(exe)?,
+        (_, Some(pid), _) => Target::of_process(pid)?,
+        (_, _, Some(name)) => Target::of_process(profile::pid_of_name(name)?)?,
+        _ => unreachable!("clap requires one of them"),
+    };
+    let plan = placement::plan(&target, &profile::entries(&args.choice), args.choice.only());
+    let text = match args.format {
+        PlanFormat::Text => probes::text(&target, &plan),
+        PlanFormat::Json => serde_json::to_string_pretty(&probes::json(&target, &plan))? + "\n",
+    };
+    out::print(text.as_bytes())?;
+    plan.require()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(args: &ReportArgs) -> Result<ExitCode> {
+    let recording = recording::read(&args.recording)?;
+    let mut code = ExitCode::SUCCESS;
+    if let Some(damage) = &recording.damage {
+        out::note(&format!("{}: {damage}; what can be read is shown", args.recording.display()));
+        code = ExitCode::FAILURE;
+    }
+    write_report(&recording.session, args.format, args.output.as_deref(), &args.show)?;
+    Ok(code)
+}
+
+/// Writes a report; where its file cannot be written, the summary still goes to
+/// standard output.
+fn write_report(
+    session: &Session,
+    format: Format,
+    output: Option<&std::path::Path>,
+    show: &ShowArgs,
+) -> Result<()> {
+    let summary = profile::summary(session, show);
+    let bytes = report::render(format, &summary)?;
+    let Some(path) = output else { return out::print(&bytes) };
+    let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };
+    out::print(&report::render(Format::Text, &summary)?)?;
+    Err(error).with_context(|| format!("cannot write {}; the summary is above", path.display()))
+}

@@ -223,8 +223,13 @@ fn frames(raw: &[u64], count: u32, caller: u64) -> Vec<u64> {
 }
 
 /// A table that counts up and remembers.
-#[derive(Default)]
 struct Interned<K>(HashMap<K, u32>);
+
+impl<K> Default for Interned<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
 
 impl<K: std::hash::Hash + Eq> Interned<K> {
     /// The key's number, and whether it is new.

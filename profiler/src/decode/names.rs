@@ -42,10 +42,10 @@ impl<R: Resolver> Names<R> {
     pub(super) fn new(resolver: R) -> Self {
         Self {
             resolver,
-            maps: Interned(Default::default()),
-            locks: Interned(Default::default()),
-            stacks: Interned(Default::default()),
-            addresses: Interned(Default::default()),
+            maps: Interned::default(),
+            locks: Interned::default(),
+            stacks: Interned::default(),
+            addresses: Interned::default(),
             new: Definitions::default(),
         }
     }

@@ -261,13 +261,13 @@ fn relocate(object: &mut Object, ebpf: &Ebpf) -> Result<(), KernelError> {
 }
 
 fn map_fd(map: &Map) -> Option<i32> {
-    let data = match map {
-        Map::Array(data)
-        | Map::PerCpuArray(data)
-        | Map::HashMap(data)
-        | Map::RingBuf(data)
-        | Map::ArrayOfMaps(data) => data,
-        _ => return None,
+    let (Map::Array(data)
+    | Map::PerCpuArray(data)
+    | Map::HashMap(data)
+    | Map::RingBuf(data)
+    | Map::ArrayOfMaps(data)) = map
+    else {
+        return None;
     };
     Some(data.fd().as_fd().as_raw_fd())
 }

@@ -19,6 +19,8 @@ const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PERF_EVENT: u32 = 41;
 const BPF_F_UPROBE_MULTI_RETURN: u32 = 1;
+/// include/uapi/linux/perf_event.h
+const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 /// `BPF_TRACE_UPROBE_MULTI`, since 6.6.
 pub(super) const UPROBE_MULTI: u32 = 48;
 /// What perf events ask of `expected_attach_type`.
@@ -199,7 +201,6 @@ pub(super) fn open_uprobe_event(
         config2: offset,
         ..PerfEventAttr::default()
     };
-    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
     // SAFETY: `attr` and the path it points to outlive the call.
     let fd = unsafe {
         libc::syscall(

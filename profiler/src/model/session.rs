@@ -33,6 +33,10 @@ pub struct SliceTotals {
     pub observed_ns: u64,
     /// Records received.
     pub events: u64,
+    /// Probe hits.
+    pub hits: u64,
+    /// CPU time the target used, ns, where it could be read.
+    pub target_cpu_ns: Option<u64>,
     /// Map operations.
     pub ops: u64,
     /// Waits that ended.
@@ -51,6 +55,8 @@ impl SliceTotals {
             duration_ns: slice.duration_ns,
             observed_ns: slice.observed_ns,
             events: slice.events,
+            hits: slice.hits,
+            target_cpu_ns: slice.target_cpu_ns,
             ops: sum(&mut slice.maps.iter().map(|map| map.ops.total())),
             waits: sum(&mut slice.locks.iter().map(|lock| lock.wait.count())),
             wait_ns: sum(&mut slice.locks.iter().map(|lock| lock.wait.sum_ns())),

@@ -59,7 +59,14 @@ struct Tally {
 
 impl Sink for Tally {
     #[inline]
-    fn operation(&mut self, map: MapId, op: Op, key: Option<(&[u8], u64)>, unreadable: bool, caller: u64) {
+    fn operation(
+        &mut self,
+        map: MapId,
+        op: Op,
+        key: Option<(&[u8], u64)>,
+        unreadable: bool,
+        caller: u64,
+    ) {
         self.builder.operation(map, op, key, unreadable, caller);
     }
 
@@ -171,7 +178,8 @@ impl Collector {
         let stacks: Vec<u64> = definitions.stacks.values().flatten().copied().collect();
         self.decoder.define_addresses(stacks.into_iter());
         definitions.frames.extend(self.decoder.definitions().frames);
-        let update = Update::Interval { definitions: Box::new(definitions), slice: Box::new(slice) };
+        let update =
+            Update::Interval { definitions: Box::new(definitions), slice: Box::new(slice) };
         updates.send(update).map_err(drop)
     }
 
@@ -197,13 +205,15 @@ impl Collector {
                 lost_hits += count;
             }
         }
-        let malformed = self.decoder.malformed - std::mem::replace(&mut self.malformed, self.decoder.malformed);
+        let malformed =
+            self.decoder.malformed - std::mem::replace(&mut self.malformed, self.decoder.malformed);
         if malformed > 0 {
             lost.insert("malformed".to_owned(), malformed);
         }
         let records = std::mem::take(&mut self.tally.records);
         // Beside its record, a wait has hits where it begins and where it parks.
-        let hits = records + 2 * std::mem::take(&mut self.tally.waits) + lost_hits + counts.skipped - self.counts.skipped;
+        let hits = records + 2 * std::mem::take(&mut self.tally.waits) + lost_hits + counts.skipped
+            - self.counts.skipped;
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
         let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
         let meta = SliceMeta {
@@ -227,7 +237,11 @@ impl Collector {
     /// were hit is not known here, and too high an estimate does no harm.
     fn cost_of_a_hit(&self) -> u64 {
         let slow = self.plan.sites.iter().any(|site| site.cost == Cost::Slow);
-        if slow { self.costs.slow_ns.unwrap_or(self.costs.emulated_ns) } else { self.costs.emulated_ns }
+        if slow {
+            self.costs.slow_ns.unwrap_or(self.costs.emulated_ns)
+        } else {
+            self.costs.emulated_ns
+        }
     }
 
     /// A launched program maps its libraries after its probes are in place; any
@@ -269,5 +283,7 @@ fn monotonic_ns() -> u64 {
 }
 
 fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
 }

@@ -124,7 +124,7 @@ impl Run {
         let costs = kernel.calibrate(&mut rings, slow)?;
         let counters = kernel.counters()?;
         let paths: Vec<PathBuf> =
-            target.modules().iter().map(|module| module.open_path.clone()).collect();
+            target.modules().iter().map(|module| module.attach_path.clone()).collect();
         let attachment = Attachment::new(&mut kernel, &plan, &paths, pid)?;
         let attached = attachment.attached;
         let refused = attachment
@@ -139,7 +139,15 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, updates) = mpsc::unbounded_channel();
         let collector = Collector::new(
-            kernel, rings, counters, attachment, target, plan, costs, options, stop.clone(),
+            kernel,
+            rings,
+            counters,
+            attachment,
+            target,
+            plan,
+            costs,
+            options,
+            stop.clone(),
         );
         let thread = std::thread::Builder::new()
             .name("mapprof-collect".into())

@@ -60,6 +60,8 @@ pub(super) struct Stat {
     pub(super) comm: String,
     state: u8,
     flags: u64,
+    /// CPU time of all its threads in clock ticks.
+    pub(super) cpu_ticks: u64,
     /// Start in clock ticks since boot: tells a reused pid.
     pub(super) start: u64,
 }
@@ -75,10 +77,13 @@ impl Stat {
         let comm = text.get(open + 1..close)?.to_owned();
         let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // proc(5): flags is field 9, starttime field 22; the state was field 3.
+        // proc(5): flags is field 9, utime 14, stime 15, starttime 22; the state was
+        // field 3.
         let flags = fields.nth(5)?.parse().ok()?;
-        let start = fields.nth(12)?.parse().ok()?;
-        Some(Self { comm, state, flags, start })
+        let user: u64 = fields.nth(4)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let start = fields.nth(6)?.parse().ok()?;
+        Some(Self { comm, state, flags, cpu_ticks: user.saturating_add(system), start })
     }
 
     pub(super) fn is_zombie(&self) -> bool {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use nix::unistd::{SysconfVar, sysconf};
+
 use super::error::TargetError;
 use super::image::Image;
 use super::proc_fs::{Mapping, Stat, gone, mappings, refused, thread_group};
@@ -311,6 +313,13 @@ impl Target {
             return false;
         };
         !stat.is_zombie() && self.start == Some(stat.start)
+    }
+
+    /// CPU time the process has used so far, in steps of a clock tick, ns.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        let ticks = self.pid.and_then(Stat::read)?.cpu_ticks;
+        let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+        Some(ticks.saturating_mul(1_000_000_000 / per_second.max(1) as u64))
     }
 
     /// The module loaded at a process' address and the file's address for it.

@@ -22,9 +22,7 @@ const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 24), (40, 12)];
 fn paint(app: &mut App, (width, height): (u16, u16), theme: Theme) -> Buffer {
     let mut terminal =
         Terminal::new(TestBackend::new(width, height)).expect("memory has no errors");
-    terminal
-        .draw(|frame| draw::draw(frame, app, theme))
-        .expect("memory has no errors");
+    terminal.draw(|frame| draw::draw(frame, app, theme)).expect("memory has no errors");
     terminal.backend().buffer().clone()
 }
 
@@ -53,10 +51,7 @@ fn text(app: &mut App, size: (u16, u16)) -> String {
 
 fn golden(name: &str, app: &mut App, sizes: &[(u16, u16)]) {
     for &(width, height) in sizes {
-        insta::assert_snapshot!(
-            format!("{name}_{width}x{height}"),
-            text(app, (width, height))
-        );
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(app, (width, height)));
     }
 }
 
@@ -87,22 +82,14 @@ fn tables() {
 
 #[test]
 fn details() {
-    golden(
-        "lock",
-        &mut at(&[Action::Show(Tab::Locks), Action::Open]),
-        &SIZES,
-    );
+    golden("lock", &mut at(&[Action::Show(Tab::Locks), Action::Open]), &SIZES);
     // Without buckets, and with holds.
     golden(
         "lock_plain",
         &mut at(&[Action::Show(Tab::Locks), Action::Down, Action::Open]),
         &SIZES[1..2],
     );
-    golden(
-        "key",
-        &mut at(&[Action::Open, Action::Bottom, Action::Open]),
-        &SIZES[1..],
-    );
+    golden("key", &mut at(&[Action::Open, Action::Bottom, Action::Open]), &SIZES[1..]);
 }
 
 #[test]
@@ -155,11 +142,7 @@ fn the_help_lists_every_binding() {
 
 #[test]
 fn the_footer_names_the_first_keys() {
-    let footer = text(&mut fixture::app(), (80, 24))
-        .lines()
-        .last()
-        .expect("has rows")
-        .to_owned();
+    let footer = text(&mut fixture::app(), (80, 24)).lines().last().expect("has rows").to_owned();
     assert!(footer.starts_with("q quit  ? help  Enter open"), "{footer}");
 }
 
@@ -172,9 +155,7 @@ fn the_selected_row_and_losses_stand_out_with_and_without_colour() {
         let rows = rows(&buffer);
         let reversed = |y: usize| buffer[(1, y as u16)].modifier.contains(Modifier::REVERSED);
         let find = |what: &str| rows.iter().position(|row| row.contains(what)).expect(what);
-        assert!(reversed(find(
-            "LOST since start: ring full 12.3k, stacks 3."
-        )));
+        assert!(reversed(find("LOST since start: ring full 12.3k, stacks 3.")));
         assert!(reversed(find("map[uint64]main.Route")));
         assert!(!reversed(find("main.sessions")));
     }
@@ -187,11 +168,7 @@ fn no_color_is_honoured() {
     let colors = |app: &mut App, no_color: Option<&str>| {
         let buffer = paint(app, (120, 40), Theme::new(no_color.map(AsRef::as_ref)));
         let plain = |color| color == Color::Reset;
-        buffer
-            .content()
-            .iter()
-            .filter(|cell| !plain(cell.fg) || !plain(cell.bg))
-            .count()
+        buffer.content().iter().filter(|cell| !plain(cell.fg) || !plain(cell.bg)).count()
     };
     assert!(colors(&mut app, None) > 0);
     assert!(colors(&mut app, Some("")) > 0);
@@ -211,19 +188,13 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
             map.label = Some(evil.to_owned());
             map.kind = evil.to_owned();
             map.address = Some(evil.to_owned());
-            map.keys
-                .iter_mut()
-                .for_each(|key| key.key = evil.to_owned());
-            map.callers
-                .iter_mut()
-                .for_each(|c| c.frames[0].function = evil.to_owned());
+            map.keys.iter_mut().for_each(|key| key.key = evil.to_owned());
+            map.callers.iter_mut().for_each(|c| c.frames[0].function = evil.to_owned());
         }
         for lock in &mut summary.locks {
             lock.label = Some(evil.to_owned());
             lock.maps = vec![evil.to_owned()];
-            lock.waiters
-                .iter_mut()
-                .for_each(|w| w.stack[0].function = evil.to_owned());
+            lock.waiters.iter_mut().for_each(|w| w.stack[0].function = evil.to_owned());
         }
     }
     picture.notices = vec![evil.to_owned()];
@@ -247,11 +218,7 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
         let buffer = paint(&mut app, (200, 60), Theme::new(None));
         for cell in buffer.content() {
             let bad = |c: char| c.is_control() || c == '\u{202e}';
-            assert!(
-                !cell.symbol().contains(bad),
-                "{:?} before {action:?}",
-                cell.symbol()
-            );
+            assert!(!cell.symbol().contains(bad), "{:?} before {action:?}", cell.symbol());
         }
         app.on_action(action);
     }
@@ -280,10 +247,7 @@ fn any_small_terminal_will_do() {
         for width in 1..=20 {
             for height in 1..=20 {
                 let drawn = text(app, (width, height));
-                assert!(
-                    !drawn.trim().is_empty() || width < 3,
-                    "nothing on {width}x{height}"
-                );
+                assert!(!drawn.trim().is_empty() || width < 3, "nothing on {width}x{height}");
             }
         }
     }

@@ -15,11 +15,7 @@ pub(super) fn total() -> Summary {
     ];
     summary.locks[0].wait_buckets = (10..)
         .zip(counts)
-        .map(|(bit, count)| Bucket {
-            lo_ns: 1 << bit,
-            hi_ns: 2 << bit,
-            count,
-        })
+        .map(|(bit, count)| Bucket { lo_ns: 1 << bit, hi_ns: 2 << bit, count })
         .collect();
     summary
 }
@@ -31,18 +27,12 @@ pub(super) fn last() -> Summary {
         duration_ns: 1_000_000_000,
         observed_ns: 50_000_000,
         events: 23_145,
-        cost: Cost {
-            probe_ns: 14_000_000,
-            target_cpu_share: None,
-        },
+        cost: Cost { probe_ns: 14_000_000, target_cpu_share: None },
         ..summary.window
     };
     summary.maps.truncate(2);
     for map in &mut summary.maps {
-        map.ops = Ops {
-            lookup: if map.id == "m1" { 801 } else { 9_812 },
-            ..Ops::default()
-        };
+        map.ops = Ops { lookup: if map.id == "m1" { 801 } else { 9_812 }, ..Ops::default() };
     }
     summary.maps.reverse();
     summary.locks.truncate(1);

@@ -104,12 +104,7 @@ pub(super) struct Head {
 impl Head {
     /// A column of text.
     pub(super) const fn text(title: &'static str, rank: u8, width: u16) -> Self {
-        Self {
-            title,
-            width,
-            rank,
-            text: true,
-        }
+        Self { title, width, rank, text: true }
     }
 
     /// A column of figures.
@@ -117,12 +112,7 @@ impl Head {
         // Every figure fits six columns; a title needs one more for the sort mark.
         let title_width = title.len() as u16 + 1;
         let width = if title_width > 6 { title_width } else { 6 };
-        Self {
-            title,
-            width,
-            rank,
-            text: false,
-        }
+        Self { title, width, rank, text: false }
     }
 }
 
@@ -181,12 +171,9 @@ impl Grid {
             });
         }
         if let Some(column) = self.heads.iter().position(|head| head.title == sort) {
-            self.rows
-                .sort_by(|a, b| a.cells[column].order(&b.cells[column], inverted));
+            self.rows.sort_by(|a, b| a.cells[column].order(&b.cells[column], inverted));
         }
-        self.wanted = (0..self.heads.len())
-            .map(|column| self.widest(column))
-            .collect();
+        self.wanted = (0..self.heads.len()).map(|column| self.widest(column)).collect();
         self
     }
 
@@ -207,10 +194,7 @@ impl Grid {
         let essential = by_rank.partition_point(|&column| self.heads[column].rank <= ESSENTIAL);
         let (essential, others) = by_rank.split_at(essential);
 
-        let mut fitting = Fitting {
-            left: width,
-            chosen: Vec::new(),
-        };
+        let mut fitting = Fitting { left: width, chosen: Vec::new() };
         for &column in essential {
             fitting.add(column, &[self.least(column)]);
         }
@@ -227,11 +211,7 @@ impl Grid {
     fn least(&self, column: usize) -> u16 {
         let head = self.heads[column];
         let titled = head.title.chars().count() as u16 + 1;
-        if head.text {
-            head.width.min(self.wanted(column)).max(titled)
-        } else {
-            head.width
-        }
+        if head.text { head.width.min(self.wanted(column)).max(titled) } else { head.width }
     }
 
     /// Half as much again as text can do with is better than one column more.
@@ -263,10 +243,7 @@ impl Fitting {
     /// column is taken whatever it gets.
     fn add(&mut self, column: usize, widths: &[u16]) {
         let gap = u16::from(!self.chosen.is_empty());
-        let fits = widths
-            .iter()
-            .copied()
-            .find(|width| width.saturating_add(gap) <= self.left);
+        let fits = widths.iter().copied().find(|width| width.saturating_add(gap) <= self.left);
         let width = match fits {
             Some(width) => width,
             None if self.chosen.is_empty() => self.left,
@@ -297,9 +274,7 @@ mod tests {
             &[
                 (Head::text("Name", 0, 8), &|(name, _)| Cell::text(name)),
                 (Head::figure("ops", 1), &|(_, n)| known(*n)),
-                (Head::text("Where", 4, 10), &|_| {
-                    Cell::text("main.(*Cache).Get cache.go:42")
-                }),
+                (Head::text("Where", 4, 10), &|_| Cell::text("main.(*Cache).Get cache.go:42")),
             ],
         )
     }
@@ -308,27 +283,14 @@ mod tests {
         grid.rows.iter().map(|row| row.cells[0].show()).collect()
     }
 
-    const ITEMS: [(&str, Option<u64>); 4] = [
-        ("b", Some(2)),
-        ("unknown", None),
-        ("A", Some(7)),
-        ("c", Some(2)),
-    ];
+    const ITEMS: [(&str, Option<u64>); 4] =
+        [("b", Some(2)), ("unknown", None), ("A", Some(7)), ("c", Some(2))];
 
     #[test]
     fn figures_sort_most_first_and_the_absent_stay_last() {
-        assert_eq!(
-            names(&grid(&ITEMS).arrange("", "ops", false)),
-            ["A", "b", "c", "unknown"]
-        );
-        assert_eq!(
-            names(&grid(&ITEMS).arrange("", "ops", true)),
-            ["b", "c", "A", "unknown"]
-        );
-        assert_eq!(
-            names(&grid(&ITEMS).arrange("", "Name", false)),
-            ["A", "b", "c", "unknown"]
-        );
+        assert_eq!(names(&grid(&ITEMS).arrange("", "ops", false)), ["A", "b", "c", "unknown"]);
+        assert_eq!(names(&grid(&ITEMS).arrange("", "ops", true)), ["b", "c", "A", "unknown"]);
+        assert_eq!(names(&grid(&ITEMS).arrange("", "Name", false)), ["A", "b", "c", "unknown"]);
     }
 
     #[test]

@@ -7,10 +7,7 @@ use super::state::Tab;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the help texts of the bindings say what each does"
-)]
+#[expect(missing_docs, reason = "the help texts of the bindings say what each does")]
 pub enum Action {
     Up,
     Down,
@@ -61,10 +58,7 @@ impl Key {
     }
 
     const fn ctrl(letter: char) -> Self {
-        Self {
-            code: KeyCode::Char(letter),
-            ctrl: true,
-        }
+        Self { code: KeyCode::Char(letter), ctrl: true }
     }
 
     /// As people write it: `Ctrl-C`, `PgUp`, `g`.
@@ -110,10 +104,7 @@ impl Binding {
 
     /// Its first chord.
     pub(super) fn name(&self) -> String {
-        self.chords
-            .first()
-            .map(|chord| chord_name(chord))
-            .unwrap_or_default()
+        self.chords.first().map(|chord| chord_name(chord)).unwrap_or_default()
     }
 }
 
@@ -140,13 +131,7 @@ const fn command(
     help: &'static str,
     footer: Option<&'static str>,
 ) -> Binding {
-    Binding {
-        mode: Mode::Command,
-        chords,
-        action,
-        help,
-        footer,
-    }
+    Binding { mode: Mode::Command, chords, action, help, footer }
 }
 
 const fn editing(
@@ -155,23 +140,12 @@ const fn editing(
     help: &'static str,
     footer: Option<&'static str>,
 ) -> Binding {
-    Binding {
-        mode: Mode::Filter,
-        chords,
-        action,
-        help,
-        footer,
-    }
+    Binding { mode: Mode::Filter, chords, action, help, footer }
 }
 
 /// Every key there is. The footer takes them in this order until it is full.
 pub(super) const BINDINGS: &[Binding] = &[
-    command(
-        chords![char('q'); Key::ctrl('c')],
-        Action::Quit,
-        "quit",
-        Some("quit"),
-    ),
+    command(chords![char('q'); Key::ctrl('c')], Action::Quit, "quit", Some("quit")),
     command(chords![char('?')], Action::Help, "this help", Some("help")),
     command(
         chords![key(KeyCode::Enter)],
@@ -179,30 +153,10 @@ pub(super) const BINDINGS: &[Binding] = &[
         "open: a map's keys; a key's or lock's detail",
         Some("open"),
     ),
-    command(
-        chords![key(KeyCode::Esc)],
-        Action::Back,
-        "back; clear the filter",
-        Some("back"),
-    ),
-    command(
-        chords![char('/')],
-        Action::Filter,
-        "filter rows by text",
-        Some("filter"),
-    ),
-    command(
-        chords![char('s')],
-        Action::Sort,
-        "sort by the next column",
-        Some("sort"),
-    ),
-    command(
-        chords![char('S'); char('i')],
-        Action::Invert,
-        "invert the order",
-        Some("invert"),
-    ),
+    command(chords![key(KeyCode::Esc)], Action::Back, "back; clear the filter", Some("back")),
+    command(chords![char('/')], Action::Filter, "filter rows by text", Some("filter")),
+    command(chords![char('s')], Action::Sort, "sort by the next column", Some("sort")),
+    command(chords![char('S'); char('i')], Action::Invert, "invert the order", Some("invert")),
     command(
         chords![char(' ')],
         Action::Pause,
@@ -235,61 +189,21 @@ pub(super) const BINDINGS: &[Binding] = &[
         None,
     ),
     command(chords![char('3')], Action::Show(Tab::Locks), "locks", None),
-    command(
-        chords![char('n')],
-        Action::Notices,
-        "notices and findings in full",
-        Some("notices"),
-    ),
+    command(chords![char('n')], Action::Notices, "notices and findings in full", Some("notices")),
     command(chords![key(KeyCode::Up); char('k')], Action::Up, "up", None),
-    command(
-        chords![key(KeyCode::Down); char('j')],
-        Action::Down,
-        "down",
-        None,
-    ),
-    command(
-        chords![key(KeyCode::PageUp); Key::ctrl('b')],
-        Action::PageUp,
-        "a page up",
-        None,
-    ),
-    command(
-        chords![key(KeyCode::PageDown); Key::ctrl('f')],
-        Action::PageDown,
-        "a page down",
-        None,
-    ),
+    command(chords![key(KeyCode::Down); char('j')], Action::Down, "down", None),
+    command(chords![key(KeyCode::PageUp); Key::ctrl('b')], Action::PageUp, "a page up", None),
+    command(chords![key(KeyCode::PageDown); Key::ctrl('f')], Action::PageDown, "a page down", None),
     command(
         chords![char('g'), char('g'); key(KeyCode::Home)],
         Action::Top,
         "to the top, and stay there",
         None,
     ),
-    command(
-        chords![char('G'); key(KeyCode::End)],
-        Action::Bottom,
-        "to the bottom",
-        None,
-    ),
-    editing(
-        chords![key(KeyCode::Enter)],
-        Action::Accept,
-        "keep the filter",
-        Some("keep"),
-    ),
-    editing(
-        chords![key(KeyCode::Esc)],
-        Action::Cancel,
-        "drop the filter",
-        Some("drop"),
-    ),
-    editing(
-        chords![key(KeyCode::Backspace)],
-        Action::Erase,
-        "erase a character",
-        None,
-    ),
+    command(chords![char('G'); key(KeyCode::End)], Action::Bottom, "to the bottom", None),
+    editing(chords![key(KeyCode::Enter)], Action::Accept, "keep the filter", Some("keep")),
+    editing(chords![key(KeyCode::Esc)], Action::Cancel, "drop the filter", Some("drop")),
+    editing(chords![key(KeyCode::Backspace)], Action::Erase, "erase a character", None),
     editing(chords![Key::ctrl('u')], Action::EraseAll, "erase all", None),
     editing(chords![key(KeyCode::Up)], Action::Up, "up", None),
     editing(chords![key(KeyCode::Down)], Action::Down, "down", None),
@@ -310,18 +224,13 @@ impl Decoder {
             return None;
         }
         // Shift is part of the character already; Alt is bound to nothing.
-        if event
-            .modifiers
-            .intersects(KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER)
+        if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER)
         {
             self.begun.clear();
             return None;
         }
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        let key = Key {
-            code: event.code,
-            ctrl,
-        };
+        let key = Key { code: event.code, ctrl };
 
         self.begun.push(key);
         let mut found = lookup(&self.begun, mode);
@@ -375,19 +284,13 @@ mod tests {
     use super::*;
 
     fn event(key: Key) -> KeyEvent {
-        let modifiers = if key.ctrl {
-            KeyModifiers::CONTROL
-        } else {
-            KeyModifiers::NONE
-        };
+        let modifiers = if key.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
         KeyEvent::new(key.code, modifiers)
     }
 
     fn type_all(keys: &[Key], mode: Mode) -> Vec<Action> {
         let mut decoder = Decoder::default();
-        keys.iter()
-            .filter_map(|key| decoder.decode(event(*key), mode))
-            .collect()
+        keys.iter().filter_map(|key| decoder.decode(event(*key), mode)).collect()
     }
 
     #[test]
@@ -402,18 +305,9 @@ mod tests {
 
     #[test]
     fn a_broken_chord_gives_the_key_that_broke_it() {
-        assert_eq!(
-            type_all(&[char('g'), char('j')], Mode::Command),
-            [Action::Down]
-        );
-        assert_eq!(
-            type_all(&[char('g'), char('G'), char('g')], Mode::Command),
-            [Action::Bottom]
-        );
-        assert_eq!(
-            type_all(&[char('x'), char('g'), char('g')], Mode::Command),
-            [Action::Top]
-        );
+        assert_eq!(type_all(&[char('g'), char('j')], Mode::Command), [Action::Down]);
+        assert_eq!(type_all(&[char('g'), char('G'), char('g')], Mode::Command), [Action::Bottom]);
+        assert_eq!(type_all(&[char('x'), char('g'), char('g')], Mode::Command), [Action::Top]);
     }
 
     #[test]
@@ -426,11 +320,8 @@ mod tests {
     #[test]
     fn releases_and_alt_do_nothing() {
         let mut decoder = Decoder::default();
-        let release = KeyEvent::new_with_kind(
-            KeyCode::Char('q'),
-            KeyModifiers::NONE,
-            KeyEventKind::Release,
-        );
+        let release =
+            KeyEvent::new_with_kind(KeyCode::Char('q'), KeyModifiers::NONE, KeyEventKind::Release);
         assert_eq!(decoder.decode(release, Mode::Command), None);
         let alt = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT);
         assert_eq!(decoder.decode(alt, Mode::Command), None);

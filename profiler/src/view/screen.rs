@@ -57,11 +57,7 @@ impl Terminal {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self {
-            frames,
-            keys: Keyboard::open()?,
-            theme: Theme::from_env(),
-        })
+        Ok(Self { frames, keys: Keyboard::open()?, theme: Theme::from_env() })
     }
 }
 
@@ -99,11 +95,7 @@ impl Screen for Terminal {
 }
 
 fn still_taken() -> Result<(), ViewError> {
-    if TAKEN.load(Ordering::SeqCst) {
-        Ok(())
-    } else {
-        Err(ViewError::Panicked)
-    }
+    if TAKEN.load(Ordering::SeqCst) { Ok(()) } else { Err(ViewError::Panicked) }
 }
 
 /// Keys, read by a thread of their own: crossterm 0.29 blocks on half an escape

@@ -99,10 +99,8 @@ impl Cursor {
     /// Scrolls until it is within `height` rows.
     fn fit(&mut self, height: usize, len: usize) {
         let least = (self.index + 1).saturating_sub(height);
-        self.offset = self
-            .offset
-            .clamp(least, self.index)
-            .min(len.saturating_sub(height).max(least));
+        self.offset =
+            self.offset.clamp(least, self.index).min(len.saturating_sub(height).max(least));
     }
 }
 
@@ -118,12 +116,7 @@ struct List {
 
 impl List {
     fn by(sort: &'static str) -> Self {
-        Self {
-            sort,
-            inverted: false,
-            filter: String::new(),
-            cursor: Cursor::default(),
-        }
+        Self { sort, inverted: false, filter: String::new(), cursor: Cursor::default() }
     }
 }
 
@@ -300,11 +293,7 @@ impl App {
 
     fn toggle(&mut self, page: Page) {
         self.scroll = 0;
-        self.page = if self.page.as_ref() == Some(&page) {
-            None
-        } else {
-            Some(page)
-        };
+        self.page = if self.page.as_ref() == Some(&page) { None } else { Some(page) };
     }
 
     fn sort_by_next(&mut self) {
@@ -434,10 +423,7 @@ impl App {
     }
 
     pub(super) fn selected(&self) -> Option<&RowId> {
-        self.grid
-            .rows
-            .get(self.list().cursor.index)
-            .map(|row| &row.id)
+        self.grid.rows.get(self.list().cursor.index).map(|row| &row.id)
     }
 
     /// Rows of a table before its filter.
@@ -458,14 +444,8 @@ impl App {
 
     /// What is to be said beside the tables: notices, then findings.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let notices = self
-            .shown
-            .iter()
-            .flat_map(|picture| picture.notices.iter().cloned());
-        let findings = self
-            .summary()
-            .into_iter()
-            .flat_map(|summary| &summary.findings);
+        let notices = self.shown.iter().flat_map(|picture| picture.notices.iter().cloned());
+        let findings = self.summary().into_iter().flat_map(|summary| &summary.findings);
         let findings = findings.map(|f| format!("{} {}: {}", f.severity, f.subject, f.message));
         notices.chain(findings).collect()
     }

@@ -18,11 +18,7 @@ fn type_text(app: &mut App, text: &str) {
 
 /// The first column that names the rows.
 fn names(app: &App) -> Vec<String> {
-    app.grid()
-        .rows
-        .iter()
-        .map(|row| row.cells[0].show())
-        .collect()
+    app.grid().rows.iter().map(|row| row.cells[0].show()).collect()
 }
 
 fn map(id: &str) -> RowId {
@@ -101,10 +97,7 @@ fn a_map_opens_into_its_keys_and_back() {
     assert_eq!(names(&app), ["7", "42", "18446744073709551615"]);
 
     act(&mut app, &[Action::Open]);
-    assert_eq!(
-        app.page(),
-        Some(&Page::Detail(RowId::Key("m2".to_owned(), "7".to_owned())))
-    );
+    assert_eq!(app.page(), Some(&Page::Detail(RowId::Key("m2".to_owned(), "7".to_owned()))));
     act(&mut app, &[Action::Back]);
     assert_eq!((app.page(), app.tab()), (None, Tab::Keys));
 
@@ -215,10 +208,7 @@ fn an_empty_table_says_why() {
     let mut app = App::new();
     assert_eq!(app.why_empty(), "Waiting for the first interval.");
     app.close();
-    assert_eq!(
-        app.why_empty(),
-        "Measuring ended before the first interval was complete."
-    );
+    assert_eq!(app.why_empty(), "Measuring ended before the first interval was complete.");
 
     let mut app = App::new();
     app.update(fixture::empty());

@@ -20,9 +20,7 @@ pub(super) fn maps(summary: &Summary) -> Grid {
         &[
             (Head::text("Id", 1, 4), &|m| Cell::text(&m.id)),
             (Head::text("Map", 0, 14), &|m| Cell::text(map_name(m))),
-            (Head::figure("ops/s", 3), &|m| {
-                Cell::rate(m.ops.total(), span)
-            }),
+            (Head::figure("ops/s", 3), &|m| Cell::rate(m.ops.total(), span)),
             (Head::figure(OPS, 2), &|m| Cell::Count(m.ops.total())),
             (Head::figure("lookup", 6), &|m| Cell::Count(m.ops.lookup)),
             (Head::figure("insert", 7), &|m| Cell::Count(m.ops.insert)),
@@ -31,25 +29,17 @@ pub(super) fn maps(summary: &Summary) -> Grid {
             (Head::figure("clear", 14), &|m| Cell::Count(m.ops.clear)),
             (Head::figure("grow", 12), &|m| Cell::Count(m.ops.grow)),
             (Head::figure("keys", 9), &|m| Cell::Count(m.keys_tracked)),
-            (Head::figure("no key", 16), &|m| {
-                Cell::Count(m.unreadable_keys)
-            }),
+            (Head::figure("no key", 16), &|m| Cell::Count(m.unreadable_keys)),
             (Head::text("Hottest key", 4, 12), &|m| {
-                m.keys
-                    .first()
-                    .map_or(Cell::Absent, |key| Cell::Text(key_text(key)))
+                m.keys.first().map_or(Cell::Absent, |key| Cell::Text(key_text(key)))
             }),
             (Head::figure("its share", 5), &|m| {
-                m.keys
-                    .first()
-                    .map_or(Cell::Absent, |key| Cell::Share(key.share))
+                m.keys.first().map_or(Cell::Absent, |key| Cell::Share(key.share))
             }),
             (Head::text("Used most in", 10, 14), &|m| {
                 m.callers.first().map_or(Cell::Absent, |c| place(&c.frames))
             }),
-            (Head::text("Address", 11, 12), &|m| {
-                Cell::maybe(m.address.as_deref())
-            }),
+            (Head::text("Address", 11, 12), &|m| Cell::maybe(m.address.as_deref())),
             (Head::text("Kind", 15, 6), &|m| Cell::text(&m.kind)),
         ],
     )
@@ -62,37 +52,19 @@ pub(super) fn keys(summary: &Summary, of: Option<&str>) -> Grid {
     let columns: [Column<'_, (&Map, &Key)>; 11] = [
         (Head::text("Key", 0, 14), &|(_, k)| Cell::Text(key_text(k))),
         (Head::figure("share", 2), &|(_, k)| Cell::Share(k.share)),
-        (Head::figure("ops/s", 4), &|(_, k)| {
-            Cell::rate(k.ops.total(), span)
-        }),
+        (Head::figure("ops/s", 4), &|(_, k)| Cell::rate(k.ops.total(), span)),
         (Head::figure(OPS, 1), &|(_, k)| Cell::Count(k.ops.total())),
         (Head::figure("margin", 3), &|(_, k)| Cell::Margin(k.margin)),
-        (Head::figure("lookup", 6), &|(_, k)| {
-            Cell::Count(k.ops.lookup)
-        }),
-        (Head::figure("insert", 7), &|(_, k)| {
-            Cell::Count(k.ops.insert)
-        }),
-        (Head::figure("delete", 8), &|(_, k)| {
-            Cell::Count(k.ops.delete)
-        }),
-        (Head::text("Type", 9, 8), &|(_, k)| {
-            Cell::maybe(k.type_name.as_deref())
-        }),
+        (Head::figure("lookup", 6), &|(_, k)| Cell::Count(k.ops.lookup)),
+        (Head::figure("insert", 7), &|(_, k)| Cell::Count(k.ops.insert)),
+        (Head::figure("delete", 8), &|(_, k)| Cell::Count(k.ops.delete)),
+        (Head::text("Type", 9, 8), &|(_, k)| Cell::maybe(k.type_name.as_deref())),
         (Head::text("Map", 5, 10), &|(m, _)| Cell::text(map_name(m))),
         (Head::text("Id", 10, 4), &|(m, _)| Cell::text(&m.id)),
     ];
     // Within one map the last two say the same in every row.
-    let shown = if of.is_some() {
-        &columns[..9]
-    } else {
-        &columns[..]
-    };
-    Grid::new(
-        &items,
-        |(map, key)| RowId::Key(map.id.clone(), key.key.clone()),
-        shown,
-    )
+    let shown = if of.is_some() { &columns[..9] } else { &columns[..] };
+    Grid::new(&items, |(map, key)| RowId::Key(map.id.clone(), key.key.clone()), shown)
 }
 
 /// Keys of the map with this id or of all, with their map.
@@ -100,10 +72,7 @@ pub(super) fn keys_of<'a>(
     summary: &'a Summary,
     of: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a Map, &'a Key)> {
-    let wanted = summary
-        .maps
-        .iter()
-        .filter(move |map| of.is_none_or(|id| map.id == id));
+    let wanted = summary.maps.iter().filter(move |map| of.is_none_or(|id| map.id == id));
     wanted.flat_map(|map| map.keys.iter().map(move |key| (map, key)))
 }
 
@@ -116,14 +85,10 @@ pub(super) fn locks(summary: &Summary) -> Grid {
         &[
             (Head::text("Id", 1, 4), &|l| Cell::text(&l.id)),
             (Head::text("Lock", 0, 14), &|l| Cell::text(lock_name(l))),
-            (Head::figure("wait/s", 4), &|l| {
-                Cell::time_rate(l.wait.sum_ns, span)
-            }),
+            (Head::figure("wait/s", 4), &|l| Cell::time_rate(l.wait.sum_ns, span)),
             (Head::figure(WAIT, 2), &|l| Cell::Time(l.wait.sum_ns)),
             (Head::figure("waits", 3), &|l| Cell::Count(l.wait.count)),
-            (Head::figure("waits/s", 10), &|l| {
-                Cell::rate(l.wait.count, span)
-            }),
+            (Head::figure("waits/s", 10), &|l| Cell::rate(l.wait.count, span)),
             (Head::figure("p50", 6), &|l| waited(l, l.wait.p50_ns)),
             (Head::figure("p90", 13), &|l| waited(l, l.wait.p90_ns)),
             (Head::figure("p99", 5), &|l| waited(l, l.wait.p99_ns)),
@@ -138,9 +103,7 @@ pub(super) fn locks(summary: &Summary) -> Grid {
                 l.waiters.first().map_or(Cell::Absent, |w| place(&w.stack))
             }),
             (Head::text("Guards", 11, 8), &|l| guarded(summary, l)),
-            (Head::text("Address", 15, 12), &|l| {
-                Cell::maybe(l.address.as_deref())
-            }),
+            (Head::text("Address", 15, 12), &|l| Cell::maybe(l.address.as_deref())),
         ],
     )
 }
@@ -155,10 +118,7 @@ fn waited(lock: &Lock, ns: u64) -> Cell {
 
 /// What a person would call the map, or the best that is known.
 pub(super) fn map_name(map: &Map) -> &str {
-    map.label
-        .as_deref()
-        .or(map.type_name.as_deref())
-        .unwrap_or(&map.kind)
+    map.label.as_deref().or(map.type_name.as_deref()).unwrap_or(&map.kind)
 }
 
 /// What a person would call the lock, or the best that is known.
@@ -191,8 +151,7 @@ pub(super) fn guarded(summary: &Summary, lock: &Lock) -> Cell {
 /// The line of the program's own code that a stack stands for.
 fn place(frames: &[Frame]) -> Cell {
     let own = frames.iter().find(|frame| !is_machinery(&frame.function));
-    own.or(frames.first())
-        .map_or(Cell::Absent, |frame| Cell::text(&frame_text(frame)))
+    own.or(frames.first()).map_or(Cell::Absent, |frame| Cell::text(&frame_text(frame)))
 }
 
 /// Runtimes' own functions: how a wait is done, not who waits.

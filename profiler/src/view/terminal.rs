@@ -53,10 +53,7 @@ pub enum ViewError {
 /// Blocks: give it a thread of its own. The caller sets `stop` on SIGINT, SIGTERM
 /// and SIGHUP, and waits for this to return before the process ends. Nothing else
 /// may write to the terminal meanwhile, standard error included.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is a thread's whole input"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "it is a thread's whole input")]
 pub fn run(
     mut app: App,
     pictures: Receiver<Picture>,
@@ -68,11 +65,7 @@ pub fn run(
 }
 
 fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
-    if out.is_terminal() {
-        Ok(())
-    } else {
-        Err(ViewError::NotATerminal)
-    }
+    if out.is_terminal() { Ok(()) } else { Err(ViewError::NotATerminal) }
 }
 
 /// What can happen at a terminal.
@@ -115,11 +108,7 @@ fn watch(
         }
         match screen.input(if changed { due } else { TICK })? {
             Input::Key(key) => {
-                let mode = if app.editing() {
-                    Mode::Filter
-                } else {
-                    Mode::Command
-                };
+                let mode = if app.editing() { Mode::Filter } else { Mode::Command };
                 if let Some(action) = keys.decode(key, mode) {
                     if app.on_action(action) == Flow::Quit {
                         return Ok(());
@@ -180,10 +169,7 @@ mod tests {
         }
 
         fn input(&mut self, timeout: Duration) -> Result<Input, ViewError> {
-            assert!(
-                timeout <= TICK.max(FRAME),
-                "the stop flag would be seen late"
-            );
+            assert!(timeout <= TICK.max(FRAME), "the stop flag would be seen late");
             let Some(code) = self.keys.pop_front() else {
                 // At the script's end the measuring ends, and then the signal comes.
                 if self.sender.take().is_none() && self.frames.len() > 1 {
@@ -202,12 +188,7 @@ mod tests {
             sender.send(fixture::picture()).expect("the receiver lives");
         }
         let keys = keys.iter().copied().collect();
-        let mut screen = Script {
-            keys,
-            stop: &stop,
-            frames: Vec::new(),
-            sender: Some(sender),
-        };
+        let mut screen = Script { keys, stop: &stop, frames: Vec::new(), sender: Some(sender) };
         let mut app = App::new();
         watch(&mut app, &receiver, &stop, &mut screen).expect("the script has no errors");
         (app, screen.frames, stop.into_inner())

@@ -7,11 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// `999`, `1.23k`, `12.3M`.
 pub(super) fn count(n: u64) -> String {
-    if n < 1000 {
-        n.to_string()
-    } else {
-        scaled(n as f64)
-    }
+    if n < 1000 { n.to_string() } else { scaled(n as f64) }
 }
 
 /// Of `n` in `duration_ns`, per second; `None` where no time passed.
@@ -126,11 +122,7 @@ pub(super) fn tail(text: &str, columns: usize) -> Cow<'_, str> {
         return Cow::Borrowed("");
     };
     let backwards = take(text.chars().rev(), room);
-    Cow::Owned(
-        std::iter::once('…')
-            .chain(backwards.chars().rev())
-            .collect(),
-    )
+    Cow::Owned(std::iter::once('…').chain(backwards.chars().rev()).collect())
 }
 
 fn take(chars: impl Iterator<Item = char>, room: usize) -> String {
@@ -211,23 +203,10 @@ mod tests {
 
     #[test]
     fn units_are_three_digits_and_never_round_into_the_next() {
-        let counts = [
-            0,
-            999,
-            1000,
-            9_994,
-            9_996,
-            99_940,
-            99_960,
-            999_499,
-            999_500,
-            u64::MAX,
-        ];
+        let counts = [0, 999, 1000, 9_994, 9_996, 99_940, 99_960, 999_499, 999_500, u64::MAX];
         assert_eq!(
             counts.map(count),
-            [
-                "0", "999", "1.00k", "9.99k", "10.0k", "99.9k", "100k", "999k", "1.00M", "18447P"
-            ]
+            ["0", "999", "1.00k", "9.99k", "10.0k", "99.9k", "100k", "999k", "1.00M", "18447P"]
         );
         let times = [
             0,
@@ -248,10 +227,7 @@ mod tests {
                 "3d04h"
             ]
         );
-        assert_eq!(
-            [0.0, 0.001, 0.5, 1234.5].map(rate),
-            ["0", "<0.01", "0.50", "1.23k"]
-        );
+        assert_eq!([0.0, 0.001, 0.5, 1234.5].map(rate), ["0", "<0.01", "0.50", "1.23k"]);
         assert_eq!(
             [0.0, 0.0001, 0.1234, 0.9999, 1.0].map(share),
             ["0%", "<0.1%", "12.3%", ">99.9%", "100%"]
@@ -262,10 +238,7 @@ mod tests {
     #[test]
     fn cleaned_text_carries_no_terminal_commands() {
         assert_eq!(clean("\"user:42\" grün 日本"), "\"user:42\" grün 日本");
-        assert_eq!(
-            clean("\x1b[2J\u{9b}31m\r\n\u{202e}x"),
-            "\\u{1b}[2J\\u{9b}31m\\r\\n\\u{202e}x"
-        );
+        assert_eq!(clean("\x1b[2J\u{9b}31m\r\n\u{202e}x"), "\\u{1b}[2J\\u{9b}31m\\r\\n\\u{202e}x");
     }
 
     #[test]
@@ -288,10 +261,7 @@ mod tests {
 
     #[test]
     fn bars_and_sparklines_show_the_least_there_is() {
-        assert_eq!(
-            [0.0, 0.001, 0.5, 1.0, 7.0].map(|v| bar(v, 4)),
-            ["", "▏", "██", "████", "████"]
-        );
+        assert_eq!([0.0, 0.001, 0.5, 1.0, 7.0].map(|v| bar(v, 4)), ["", "▏", "██", "████", "████"]);
         assert_eq!(bar(f64::NAN, 4), "");
         assert_eq!(sparkline(&[9.0, 0.0, 0.001, 4.0, 8.0], 4), " ▁▄█");
         assert_eq!(sparkline(&[], 4), "");

@@ -41,10 +41,7 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
 fn about_map(map: &Map, width: usize) -> Lines {
     let mut lines = title(&[&map.id, tables::map_name(map)], width);
     let kind = Some(map.kind.clone());
-    lines.extend(facts(
-        [map.type_name.clone(), kind, map.address.clone()],
-        width,
-    ));
+    lines.extend(facts([map.type_name.clone(), kind, map.address.clone()], width));
     lines.extend(operations(&map.ops, width));
     let (tracked, listed) = (map.keys_tracked, map.keys.len() as u64);
     let keys = [
@@ -84,28 +81,15 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
         Cell::Text(maps) => Some(format!("guards {maps}")),
         _ => None,
     };
-    lines.extend(facts(
-        [Some(lock.kind.clone()), lock.address.clone(), guarded],
-        width,
-    ));
+    lines.extend(facts([Some(lock.kind.clone()), lock.address.clone(), guarded], width));
     let longest = || time(lock.open_max_ns);
     let waits = [
-        Some(format!(
-            "{} in {} waits",
-            time(lock.wait.sum_ns),
-            count(lock.wait.count)
-        )),
+        Some(format!("{} in {} waits", time(lock.wait.sum_ns), count(lock.wait.count))),
         some(lock.open_waits)
             .map(|n| format!("{} waiting now, longest {} so far", count(n), longest())),
     ];
     lines.extend(facts(waits, width));
-    lines.extend(histogram::lines(
-        "Waits",
-        &lock.wait,
-        &lock.wait_buckets,
-        width,
-        theme,
-    ));
+    lines.extend(histogram::lines("Waits", &lock.wait, &lock.wait_buckets, width, theme));
     if let Some(hold) = &lock.hold {
         lines.extend(histogram::lines("Holds", hold, &[], width, theme));
     }
@@ -113,11 +97,7 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
         lines.push(Line::styled("Waiters, longest total first", STRONG));
     }
     for waiter in &lock.waiters {
-        let figures = format!(
-            "  {} in {} waits",
-            time(waiter.wait_ns),
-            count(waiter.count)
-        );
+        let figures = format!("  {} in {} waits", time(waiter.wait_ns), count(waiter.count));
         lines.push(cut(&figures, width));
         let frames = waiter.stack.iter().map(tables::frame_text);
         lines.extend(frames.map(|frame| cut(&format!("      {frame}"), width)));
@@ -134,10 +114,7 @@ fn operations(ops: &Ops, width: usize) -> Lines {
         (ops.clear, "clear"),
         (ops.grow, "grow"),
     ];
-    facts(
-        kinds.map(|(n, kind)| some(n).map(|n| format!("{kind} {}", count(n)))),
-        width,
-    )
+    facts(kinds.map(|(n, kind)| some(n).map(|n| format!("{kind} {}", count(n)))), width)
 }
 
 fn callers(map: &Map, width: usize) -> Lines {
@@ -148,10 +125,7 @@ fn callers(map: &Map, width: usize) -> Lines {
     for caller in &map.callers {
         let mut figure = count(caller.ops.total());
         for frame in &caller.frames {
-            lines.push(cut(
-                &format!("{figure:>7}  {}", tables::frame_text(frame)),
-                width,
-            ));
+            lines.push(cut(&format!("{figure:>7}  {}", tables::frame_text(frame)), width));
             // The next one is what this one is inlined into.
             figure.clear();
         }
@@ -172,11 +146,7 @@ fn title(texts: &[&str], width: usize) -> Lines {
 /// What is known, in a row.
 fn facts(texts: impl IntoIterator<Item = Option<String>>, width: usize) -> Lines {
     let known: Vec<String> = texts.into_iter().flatten().collect();
-    if known.is_empty() {
-        Vec::new()
-    } else {
-        paragraph(&known.join(" · "), width)
-    }
+    if known.is_empty() { Vec::new() } else { paragraph(&known.join(" · "), width) }
 }
 
 fn cut(text: &str, width: usize) -> Line<'static> {

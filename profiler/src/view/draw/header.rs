@@ -67,14 +67,8 @@ pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
-    parts.push(Part::new(
-        4,
-        spark("events", &picture.history, |point| point.events),
-    ));
-    parts.push(Part::new(
-        5,
-        spark("waits", &picture.history, |point| point.wait_ns),
-    ));
+    parts.push(Part::new(4, spark("events", &picture.history, |point| point.events)));
+    parts.push(Part::new(5, spark("waits", &picture.history, |point| point.wait_ns)));
     parts::line(parts, "  ", width)
 }
 
@@ -115,14 +109,10 @@ pub(super) fn lost(app: &App) -> Option<String> {
     };
     let in_last = reasons(&picture.last).filter(|_| app.span() == Span::Last);
     if let Some(reasons) = in_last {
-        return Some(format!(
-            " LOST in this interval: {reasons}. Figures may be too low. "
-        ));
+        return Some(format!(" LOST in this interval: {reasons}. Figures may be too low. "));
     }
     let reasons = reasons(&picture.total)?;
-    Some(format!(
-        " LOST since start: {reasons}. Figures may be too low. "
-    ))
+    Some(format!(" LOST since start: {reasons}. Figures may be too low. "))
 }
 
 /// A line over the whole width that cannot be overlooked.
@@ -144,12 +134,9 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
             let title = tab.title();
             let digit = tab as usize + 1;
             let count = units::count(app.len(tab) as u64);
-            Part::new(
-                rank,
-                format!(" {digit} {title}{} {count} ", of_map(app, tab)),
-            )
-            .or(format!(" {digit} {title}{} ", of_id(app, tab)))
-            .styled(style)
+            Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
+                .or(format!(" {digit} {title}{} ", of_id(app, tab)))
+                .styled(style)
         })
         .collect();
     match app.page() {
@@ -163,43 +150,27 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
 
 fn of_id(app: &App, tab: Tab) -> String {
     let id = app.scope().filter(|_| tab == Tab::Keys);
-    id.map(|id| format!(" of {}", units::clean(id)))
-        .unwrap_or_default()
+    id.map(|id| format!(" of {}", units::clean(id))).unwrap_or_default()
 }
 
 fn of_map(app: &App, tab: Tab) -> String {
     let (Tab::Keys, Some(id), Some(summary)) = (tab, app.scope(), app.summary()) else {
         return String::new();
     };
-    let name = summary
-        .maps
-        .iter()
-        .find(|map| map.id == id)
-        .map_or("", tables::map_name);
-    format!(
-        " of {} {}",
-        units::clean(id),
-        units::head(&units::clean(name), 24)
-    )
+    let name = summary.maps.iter().find(|map| map.id == id).map_or("", tables::map_name);
+    format!(" of {} {}", units::clean(id), units::head(&units::clean(name), 24))
 }
 
 fn arrangement(app: &App) -> Vec<Part> {
     let (column, inverted) = app.sorted();
     let order = if inverted { "inverted" } else { "" };
-    let mut parts = vec![Part::new(
-        3,
-        format!(" by {column} {order}").trim_end().to_owned(),
-    )];
+    let mut parts = vec![Part::new(3, format!(" by {column} {order}").trim_end().to_owned())];
     if !app.filter().is_empty() {
         let shown = app.grid().rows.len();
         let all = app.grid().unfiltered;
         let filter = units::clean(app.filter());
         let text = format!("/{} {shown} of {all}", units::head(&filter, 24));
-        parts.push(
-            Part::new(1, text)
-                .or(format!("/{}", units::head(&filter, 12)))
-                .styled(STRONG),
-        );
+        parts.push(Part::new(1, text).or(format!("/{}", units::head(&filter, 12))).styled(STRONG));
     }
     parts
 }

@@ -49,13 +49,7 @@ pub(super) fn lines(
         }
         let mut lines = vec![Line::styled(what.to_owned(), STRONG)];
         lines.extend(left.map(Line::from));
-        lines.extend(beside(
-            "How many by time".to_owned(),
-            &[],
-            &bars,
-            width,
-            theme,
-        ));
+        lines.extend(beside("How many by time".to_owned(), &[], &bars, width, theme));
         lines
     }
 }
@@ -72,11 +66,7 @@ fn beside(
     for row in 0..left.len().max(right.len()) {
         let left_text = left.get(row).map_or("", String::as_str);
         let (text, of_one) = right.get(row).cloned().unwrap_or_default();
-        let text = if left.is_empty() {
-            text
-        } else {
-            format!("{left_text:<LEFT$}    {text}")
-        };
+        let text = if left.is_empty() { text } else { format!("{left_text:<LEFT$}    {text}") };
         let room = width.saturating_sub(units::width(&text) + 1).min(BAR);
         let bar = Span::styled(units::bar(of_one, room), theme.graphic());
         lines.push(Line::from(vec![Span::raw(text), bar]));
@@ -85,16 +75,8 @@ fn beside(
 }
 
 fn bars(buckets: &[Bucket]) -> Vec<(String, f64)> {
-    let most = buckets
-        .iter()
-        .map(|bucket| bucket.count)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    buckets
-        .iter()
-        .map(|bucket| (bucket_text(bucket), bucket.count as f64 / most as f64))
-        .collect()
+    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
+    buckets.iter().map(|bucket| (bucket_text(bucket), bucket.count as f64 / most as f64)).collect()
 }
 
 fn bucket_text(bucket: &Bucket) -> String {
@@ -105,20 +87,14 @@ fn bucket_text(bucket: &Bucket) -> String {
 /// 0 for nothing, 1 for the largest.
 fn log_share(ns: u64, largest: u64) -> f64 {
     let log = |ns: u64| (ns as f64 + 1.0).ln();
-    if largest == 0 {
-        0.0
-    } else {
-        log(ns) / log(largest)
-    }
+    if largest == 0 { 0.0 } else { log(ns) / log(largest) }
 }
 
 /// Neighbours joined until there are at most `rows`, empty ends left out.
 fn merge(buckets: &[Bucket], rows: usize) -> Vec<Bucket> {
     let used = |bucket: &Bucket| bucket.count > 0;
-    let (Some(first), Some(last)) = (
-        buckets.iter().position(used),
-        buckets.iter().rposition(used),
-    ) else {
+    let (Some(first), Some(last)) = (buckets.iter().position(used), buckets.iter().rposition(used))
+    else {
         return Vec::new();
     };
     let buckets = &buckets[first..=last];
@@ -126,9 +102,7 @@ fn merge(buckets: &[Bucket], rows: usize) -> Vec<Bucket> {
     let join = |chunk: &[Bucket]| Bucket {
         lo_ns: chunk[0].lo_ns,
         hi_ns: chunk[chunk.len() - 1].hi_ns,
-        count: chunk
-            .iter()
-            .fold(0, |sum, bucket| sum.saturating_add(bucket.count)),
+        count: chunk.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count)),
     };
     joined.map(join).collect()
 }
@@ -139,26 +113,16 @@ mod tests {
 
     #[test]
     fn merged_buckets_lose_nothing_but_empty_ends() {
-        let bucket = |at: u64, count| Bucket {
-            lo_ns: at,
-            hi_ns: at + 1,
-            count,
-        };
+        let bucket = |at: u64, count| Bucket { lo_ns: at, hi_ns: at + 1, count };
         let buckets: Vec<Bucket> = [0, 0, 1, 2, 0, 4, 5, 0]
             .into_iter()
             .zip(0..)
             .map(|(count, at)| bucket(at, count))
             .collect();
         let spans = |rows| {
-            merge(&buckets, rows)
-                .iter()
-                .map(|b| (b.lo_ns, b.hi_ns, b.count))
-                .collect::<Vec<_>>()
+            merge(&buckets, rows).iter().map(|b| (b.lo_ns, b.hi_ns, b.count)).collect::<Vec<_>>()
         };
-        assert_eq!(
-            spans(9),
-            [(2, 3, 1), (3, 4, 2), (4, 5, 0), (5, 6, 4), (6, 7, 5)]
-        );
+        assert_eq!(spans(9), [(2, 3, 1), (3, 4, 2), (4, 5, 0), (5, 6, 4), (6, 7, 5)]);
         assert_eq!(spans(3), [(2, 4, 3), (4, 6, 4), (6, 7, 5)]);
         assert_eq!(spans(1), [(2, 7, 12)]);
         assert_eq!(spans(0), [(2, 7, 12)]);

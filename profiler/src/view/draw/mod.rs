@@ -40,11 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
     put(frame, slots.tabs, &[header::tabs(app, width)]);
     body(frame, slots.body, app, theme);
     put(frame, slots.panel, &panel);
-    put(
-        frame,
-        slots.remarks,
-        &text::remarks(&remarks, usize::from(slots.remarks.height), width),
-    );
+    put(frame, slots.remarks, &text::remarks(&remarks, usize::from(slots.remarks.height), width));
     put(frame, slots.footer, &[footer(app, width)]);
 }
 
@@ -87,11 +83,7 @@ fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
 
 /// The bottom line: the filter while it is typed, else the keys.
 fn footer(app: &App, width: usize) -> Line<'static> {
-    let mode = if app.editing() {
-        Mode::Filter
-    } else {
-        Mode::Command
-    };
+    let mode = if app.editing() { Mode::Filter } else { Mode::Command };
     let mut parts = Vec::new();
     if app.editing() {
         // The end of a long filter is where one types.
@@ -162,11 +154,7 @@ impl Slots {
         let table = rows(wanted.rows).saturating_add(2).saturating_sub(body);
         let two_fifths = (area.height * 2 / 5).min(left.saturating_sub(6));
         let spare = left.saturating_sub(table).max(two_fifths);
-        let panel = if wanted.panel && spare >= PANEL_AT_LEAST {
-            spare
-        } else {
-            0
-        };
+        let panel = if wanted.panel && spare >= PANEL_AT_LEAST { spare } else { 0 };
         body += left - panel;
 
         let mut y = area.y;

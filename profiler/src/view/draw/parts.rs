@@ -20,12 +20,7 @@ pub(super) struct Part {
 impl Part {
     /// Plain text.
     pub(super) fn new(rank: usize, text: impl Into<String>) -> Self {
-        Self {
-            rank,
-            long: text.into(),
-            short: None,
-            style: Style::new(),
-        }
+        Self { rank, long: text.into(), short: None, style: Style::new() }
     }
 
     /// With other words for narrow terminals.
@@ -69,10 +64,7 @@ pub(super) fn line(mut parts: Vec<Part>, between: &str, width: usize) -> Line<'s
         if !spans.is_empty() {
             spans.push(Span::raw(between.to_owned()));
         }
-        spans.push(Span::styled(
-            units::head(&part.long, width).into_owned(),
-            part.style,
-        ));
+        spans.push(Span::styled(units::head(&part.long, width).into_owned(), part.style));
     }
     Line::from(spans)
 }
@@ -105,10 +97,7 @@ mod tests {
         assert_eq!(text(0), "");
         let mut extra = parts();
         extra.push(Part::new(3, "▁▂▃"));
-        assert_eq!(
-            line(extra, " ", 31).to_string(),
-            "since start PAUSED 12 events/s"
-        );
+        assert_eq!(line(extra, " ", 31).to_string(), "since start PAUSED 12 events/s");
         assert_eq!(line(Vec::new(), " ", 0).to_string(), "");
     }
 }

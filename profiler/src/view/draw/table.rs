@@ -38,9 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         }))
     });
     let widths = columns.iter().map(|&(_, width)| Constraint::Length(width));
-    let mut table = Table::new(rows, widths)
-        .column_spacing(1)
-        .row_highlight_style(SELECTED);
+    let mut table = Table::new(rows, widths).column_spacing(1).row_highlight_style(SELECTED);
     if heads_in(area) > 0 {
         table = table.header(heads(grid, &columns, app.sorted()));
     }
@@ -64,10 +62,6 @@ fn heads(grid: &Grid, columns: &[(usize, u16)], sorted: (&str, bool)) -> Row<'st
 }
 
 fn aligned(text: &str, head: Head) -> Line<'static> {
-    let alignment = if head.text {
-        Alignment::Left
-    } else {
-        Alignment::Right
-    };
+    let alignment = if head.text { Alignment::Left } else { Alignment::Right };
     Line::from(text.to_owned()).alignment(alignment)
 }

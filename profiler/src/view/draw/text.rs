@@ -12,10 +12,7 @@ use crate::view::{
 /// Every key there is.
 pub(super) fn help(width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (mode, title) in [
-        (Mode::Command, "Keys"),
-        (Mode::Filter, "While typing a filter"),
-    ] {
+    for (mode, title) in [(Mode::Command, "Keys"), (Mode::Filter, "While typing a filter")] {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
@@ -41,18 +38,11 @@ fn key_and_help(keys: &str, help: &str, width: usize) -> Vec<Line<'static>> {
 /// Notices and findings in full.
 pub(super) fn notices(app: &App, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    let notices = app
-        .picture()
-        .map(|picture| picture.notices.as_slice())
-        .unwrap_or_default();
+    let notices = app.picture().map(|picture| picture.notices.as_slice()).unwrap_or_default();
     for notice in notices {
         lines.extend(paragraph(notice, width));
     }
-    for finding in app
-        .summary()
-        .into_iter()
-        .flat_map(|summary| &summary.findings)
-    {
+    for finding in app.summary().into_iter().flat_map(|summary| &summary.findings) {
         lines.push(Line::default());
         let title = format!("{} {}: {}", finding.severity, finding.subject, finding.rule);
         lines.push(Line::styled(units::clean(&title).into_owned(), STRONG));
@@ -80,11 +70,8 @@ pub(super) fn why_empty(app: &App, width: usize) -> Vec<Line<'static>> {
 pub(super) fn remarks(remarks: &[String], rows: usize, width: usize) -> Vec<Line<'static>> {
     let more = remarks.len().saturating_sub(rows);
     let line = |(row, remark): (usize, &String)| {
-        let hint = if more > 0 && row + 1 == rows {
-            format!(" (n: {more} more)")
-        } else {
-            String::new()
-        };
+        let hint =
+            if more > 0 && row + 1 == rows { format!(" (n: {more} more)") } else { String::new() };
         let room = width.saturating_sub(units::width(&hint) + 2);
         let text = units::clean(remark);
         Line::from(vec![
@@ -98,8 +85,5 @@ pub(super) fn remarks(remarks: &[String], rows: usize, width: usize) -> Vec<Line
 
 /// Text from elsewhere, wrapped.
 pub(super) fn paragraph(text: &str, width: usize) -> Vec<Line<'static>> {
-    text.lines()
-        .flat_map(|line| units::wrap(&units::clean(line), width))
-        .map(Line::from)
-        .collect()
+    text.lines().flat_map(|line| units::wrap(&units::clean(line), width)).map(Line::from).collect()
 }

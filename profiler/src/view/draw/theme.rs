@@ -23,9 +23,7 @@ impl Theme {
 
     /// For this value of `NO_COLOR`.
     pub(in crate::view) fn new(no_color: Option<&std::ffi::OsStr>) -> Self {
-        Self {
-            color: no_color.is_none_or(std::ffi::OsStr::is_empty),
-        }
+        Self { color: no_color.is_none_or(std::ffi::OsStr::is_empty) }
     }
 
     fn colored(self, style: Style, color: Color) -> Style {
@@ -34,10 +32,7 @@ impl Theme {
 
     /// Must not be overlooked.
     pub(super) fn loud(self) -> Style {
-        self.colored(
-            Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD),
-            Color::Red,
-        )
+        self.colored(Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD), Color::Red)
     }
 
     /// Bars and other graphics.

@@ -1,0 +1,319 @@
+//! The command line: what there is to say, and the values it is read into.
+//!
+//! In: arguments. Out: [`Cli`].
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    catalog::{Entry, custom},
+    kernel::Method,
+    placement::Only,
+    report,
+};
+
+/// Which key and which lock is a running program fighting over?
+///
+/// mapprof probes the map functions and lock slow paths of a running program that
+/// nobody rebuilt or restarted. It needs root, or CAP_BPF and CAP_PERFMON.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mapprof",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub(super) struct Cli {
+    /// What to do; without one, `top`
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    /// Of `top`.
+    #[command(flatten)]
+    pub(super) top: ProfileArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Watch a program live
+    Top(ProfileArgs),
+    /// Profile a program and print one summary
+    Stat(StatArgs),
+    /// Profile a program into a file
+    Record(RecordArgs),
+    /// Turn a recording into a report
+    Report(ReportArgs),
+    /// Show what would be probed, where and at what cost, and attach nothing
+    Probes(ProbesArgs),
+    /// Say what this kernel and this user can do
+    Doctor,
+    /// Profile a built-in contended workload
+    Demo(DemoArgs),
+    /// The workload of the demo.
+    #[command(name = "__demo-workload", hide = true)]
+    DemoWorkload,
+    /// Probes that do nothing at mapprof's map sites, for comparison.
+    #[command(name = "__empty-probe", hide = true)]
+    EmptyProbe(ProfileArgs),
+}
+
+/// Which program.
+#[derive(Args, Debug, Default)]
+#[group(required = true, multiple = false)]
+pub(super) struct TargetArgs {
+    /// The process with this id
+    #[arg(short, long)]
+    pub(super) pid: Option<i32>,
+    /// The one process of this name (as in /proc/PID/comm)
+    #[arg(short, long, value_name = "COMM")]
+    pub(super) name: Option<String>,
+    /// A command to start; it runs once the probes are in place
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+/// What to look for in it.
+#[derive(Args, Debug, Default)]
+pub(super) struct ChoiceArgs {
+    /// Only maps, or only locks
+    #[arg(long, value_enum)]
+    pub(super) only: Option<OnlyArg>,
+    /// Also probe a function of the program's own:
+    /// 'ROLE:SYMBOL[@MODULE] key=OPERAND:FORMAT map=OPERAND', as in
+    /// 'lookup:my_get key=arg2:str map=arg1' or 'lock:my_lock lock=arg1'
+    #[arg(long = "probe", value_name = "SPEC", value_parser = custom::parse)]
+    pub(super) probes: Vec<Entry>,
+    /// Only the user's --probe functions, none of the built-in ones
+    #[arg(long, requires = "probes")]
+    pub(super) no_builtin: bool,
+}
+
+impl ChoiceArgs {
+    /// As placement wants it.
+    pub(super) fn only(&self) -> Only {
+        match self.only {
+            None => Only::All,
+            Some(OnlyArg::Maps) => Only::Maps,
+            Some(OnlyArg::Locks) => Only::Locks,
+        }
+    }
+}
+
+/// `--only`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnlyArg {
+    /// Map operations
+    Maps,
+    /// Lock waits
+    Locks,
+}
+
+/// What every way of profiling takes.
+#[derive(Args, Debug, Default)]
+pub(super) struct ProfileArgs {
+    /// Which program.
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// What in it.
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
+    /// How.
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+/// How to profile.
+#[derive(Args, Debug, Default)]
+pub(super) struct HowArgs {
+    /// End after this long, as in 10s, 500ms, 2m; otherwise when the program ends
+    #[arg(short, long, value_parser = humantime::parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// Length of a slice
+    #[arg(long, default_value = "1s", value_parser = interval)]
+    pub(super) interval: Interval,
+    /// The rest.
+    #[command(flatten)]
+    pub(super) show: ShowArgs,
+    /// How to attach
+    #[arg(long, value_enum, hide = true)]
+    pub(super) attach: Option<AttachArg>,
+    /// Say more on standard error; twice: the kernel side's debug lines, too
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+/// What of the result to show.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ShowArgs {
+    /// Keys of each map to show
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(super) keys: usize,
+    /// Only maps whose type, label, kind, id or address contains this
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) map: Option<String>,
+}
+
+/// A slice's length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interval(pub(super) Duration);
+
+impl Default for Interval {
+    fn default() -> Self {
+        Self(Duration::from_secs(1))
+    }
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+    if (least..=most).contains(&duration) {
+        Ok(Interval(duration))
+    } else {
+        Err("an interval lasts from 10ms to 1h".to_owned())
+    }
+}
+
+/// `--attach`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AttachArg {
+    /// uprobe_multi links
+    Multi,
+    /// Perf events
+    Perf,
+}
+
+impl From<AttachArg> for Method {
+    fn from(arg: AttachArg) -> Self {
+        match arg {
+            AttachArg::Multi => Self::Multi,
+            AttachArg::Perf => Self::Perf,
+        }
+    }
+}
+
+/// `mapprof stat`
+#[derive(Args, Debug)]
+pub(super) struct StatArgs {
+    /// What and how.
+    #[command(flatten)]
+    pub(super) profile: ProfileArgs,
+    /// text or json
+    #[arg(long, default_value = "text", value_parser = summary_format)]
+    pub(super) format: report::Format,
+}
+
+fn summary_format(text: &str) -> Result<report::Format, String> {
+    match text.parse() {
+        Ok(format @ (report::Format::Text | report::Format::Json)) => Ok(format),
+        _ => Err("text or json; `mapprof record` and `mapprof report` write the others".to_owned()),
+    }
+}
+
+/// `mapprof record`
+#[derive(Args, Debug)]
+pub(super) struct RecordArgs {
+    /// What and how.
+    #[command(flatten)]
+    pub(super) profile: ProfileArgs,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
+
+/// `mapprof report`
+#[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// A recording
+    pub(super) recording: PathBuf,
+    /// text, json, folded or flamegraph
+    #[arg(long, default_value = "text")]
+    pub(super) format: report::Format,
+    /// Where to write; standard output if absent
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// What of it.
+    #[command(flatten)]
+    pub(super) show: ShowArgs,
+}
+
+/// `mapprof probes`
+#[derive(Args, Debug)]
+pub(super) struct ProbesArgs {
+    /// Which program.
+    #[command(flatten)]
+    pub(super) target: PlanTargetArgs,
+    /// What in it.
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
+    /// text or json
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(super) format: PlanFormat,
+}
+
+/// Which program, running or not.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct PlanTargetArgs {
+    /// The process with this id
+    #[arg(short, long)]
+    pub(super) pid: Option<i32>,
+    /// The one process of this name
+    #[arg(short, long, value_name = "COMM")]
+    pub(super) name: Option<String>,
+    /// A program's file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) exe: Option<PathBuf>,
+}
+
+/// How `mapprof probes` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    /// For reading
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `mapprof demo`
+#[derive(Args, Debug)]
+pub(super) struct DemoArgs {
+    /// How.
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_is_top() {
+        let cli = Cli::try_parse_from(["mapprof", "--pid", "42"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.top.target.pid, Some(42));
+    }
+
+    #[test]
+    fn one_target_exactly() {
+        assert!(Cli::try_parse_from(["mapprof"]).is_err());
+        assert!(Cli::try_parse_from(["mapprof", "stat", "--pid", "1", "--name", "x"]).is_err());
+        let cli = Cli::try_parse_from(["mapprof", "stat", "--", "ls", "-l"]).unwrap();
+        let Some(Command::Stat(args)) = cli.command else { panic!("stat") };
+        assert_eq!(args.profile.target.command, ["ls", "-l"]);
+    }
+
+    #[test]
+    fn intervals_have_bounds() {
+        assert!(interval("0s").is_err() && interval("2h").is_err() && interval("soon").is_err());
+        assert_eq!(interval("250ms").unwrap().0, Duration::from_millis(250));
+    }
+}

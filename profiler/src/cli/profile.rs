@@ -1,0 +1,379 @@
+//! `stat` and `record`, and what every way of profiling shares: finding the
+//! target, starting the run, following it to its end.
+
+use std::{process::ExitCode, sync::atomic::Ordering, time::Duration};
+
+use anyhow::{Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{
+    args::{ChoiceArgs, HowArgs, ProfileArgs, RecordArgs, ShowArgs, StatArgs, TargetArgs},
+    launched, out, silence,
+};
+use crate::{
+    catalog::{self, Entry},
+    findings,
+    kernel::{Attachment, Kernel, LoadOptions},
+    model::{Definitions, Limits, Session, Slice, summary::Summary},
+    placement::{self, Plan},
+    recording::{Header, Record, Writer},
+    report::{self, Format},
+    run::{End, Options, Reason, Run, Update},
+    target::{Held, Target, find_by_name},
+};
+
+/// The catalog's entries that are wanted.
+pub(super) fn entries(choice: &ChoiceArgs) -> Vec<Entry> {
+    let mut entries = choice.probes.clone();
+    if !choice.no_builtin {
+        entries.extend(catalog::builtin());
+    }
+    entries
+}
+
+/// The one process of that name.
+pub(super) fn pid_of_name(name: &str) -> Result<i32> {
+    let found = find_by_name(name);
+    match found.as_slice() {
+        [] => bail!(
+            "no process is named {name}; names are those of /proc/PID/comm, at most 15 characters"
+        ),
+        [one] => Ok(one.pid),
+        many => {
+            let list: Vec<_> =
+                many.iter().map(|one| format!("  {:>7}  {}", one.pid, one.cmdline)).collect();
+            bail!(
+                "{} processes are named {name}; choose one with --pid:\n{}",
+                many.len(),
+                list.join("\n")
+            )
+        }
+    }
+}
+
+/// A target, and the command behind it where mapprof starts it.
+pub(super) struct Found {
+    pub(super) target: Target,
+    pub(super) held: Option<Held>,
+}
+
+impl Found {
+    /// The target that the arguments name. A command is held; with `quiet` it has
+    /// no standard streams.
+    pub(super) fn of(args: &TargetArgs, quiet: bool) -> Result<Self> {
+        if let Some((command, rest)) = args.command.split_first() {
+            let held = Held::spawn(command, rest, quiet)?;
+            let target = Target::of_launch(held.pid(), held.exe())?;
+            return Ok(Self { target, held: Some(held) });
+        }
+        let pid = match (args.pid, &args.name) {
+            (Some(pid), _) => pid,
+            (_, Some(name)) => pid_of_name(name)?,
+            _ => unreachable!("clap requires one of them"),
+        };
+        Ok(Self { target: Target::of_process(pid)?, held: None })
+    }
+}
+
+/// A run with what is around it.
+pub(super) struct Started {
+    pub(super) run: Run,
+    pub(super) held: Option<Held>,
+    pub(super) session: Session,
+    /// For the reasons of silence.
+    pub(super) plan: Plan,
+    /// What there is to say about the run.
+    pub(super) notices: Vec<String>,
+}
+
+/// Plans and attaches; a held command is released.
+pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<Started> {
+    init_log(how.verbose);
+    let Found { target, mut held } = found;
+    let plan = placement::plan(&target, &entries(choice), choice.only());
+    plan.require()?;
+    if plan.sites.is_empty() {
+        bail!(silence::nothing_to_probe(&target, &plan));
+    }
+    let name = target.name().to_owned();
+    let limits = Limits {
+        keys_per_map: how.show.keys.max(Limits::default().keys_per_map),
+        ..Limits::default()
+    };
+    let limits = Limits { total_keys: limits.total_keys.max(limits.keys_per_map), ..limits };
+    let kept = Plan { sites: plan.sites.clone(), left_out: Vec::new() };
+    let options = Options {
+        interval: how.interval.0,
+        duration: how.duration,
+        limits,
+        method: how.attach.map(Into::into),
+        debug: how.verbose >= 2,
+    };
+    let run = Run::start(target, plan, options)?;
+    if let Some(held) = &mut held {
+        held.release()?;
+    }
+    let mut notices = Vec::new();
+    for refused in &run.refused {
+        notices.push(format!("the kernel refused a probe: {refused}"));
+    }
+    let slow = kept.sites.iter().filter(|site| site.cost == placement::Cost::Slow).count();
+    if slow > 0 {
+        notices.push(format!(
+            "{slow} probes stand on instructions that the kernel must single-step, which costs some 17 times more; `mapprof probes` names them"
+        ));
+    }
+    out::note(&format!(
+        "attached {} probes to {name} (pid {}) in {:.0} ms; a hit costs {} ns here",
+        run.attached,
+        run.info.pid,
+        run.startup.as_secs_f64() * 1e3,
+        run.hit_ns
+    ));
+    let session = Session::with_limits(run.info.clone(), limits);
+    Ok(Started { run, held, session, plan: kept, notices })
+}
+
+/// Ctrl-C and its like.
+pub(super) struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    /// From now on they no longer end the process by themselves.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Follows a run to its end, giving each slice to `each` before the session has it.
+pub(super) async fn follow(
+    run: &mut Run,
+    session: &mut Session,
+    interrupts: &mut Interrupts,
+    mut each: impl FnMut(&Definitions, &Slice, &mut Session),
+) -> Option<End> {
+    loop {
+        tokio::select! {
+            update = run.updates.recv() => match update {
+                Some(Update::Interval { definitions, slice }) => {
+                    each(&definitions, &slice, session);
+                    session.define(*definitions);
+                    session.push(*slice);
+                }
+                Some(Update::End(end)) => return Some(end),
+                None => return None,
+            },
+            () = interrupts.next() => run.stop.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// The summary with its findings, of the maps that are wanted.
+pub(super) fn summary(session: &Session, show: &ShowArgs) -> Summary {
+    let mut summary = session.summary(show.keys);
+    filter(&mut summary, show);
+    findings::attach(&mut summary);
+    summary
+}
+
+/// Leaves only the maps that are wanted.
+pub(super) fn filter(summary: &mut Summary, show: &ShowArgs) {
+    if let Some(pattern) = &show.map {
+        summary.maps.retain(|map| {
+            let texts = [
+                Some(&map.id),
+                Some(&map.kind),
+                map.type_name.as_ref(),
+                map.label.as_ref(),
+                map.address.as_ref(),
+            ];
+            texts.into_iter().flatten().any(|text| text.contains(pattern.as_str()))
+        });
+    }
+}
+
+/// `mapprof stat`
+pub(super) fn stat(args: &StatArgs) -> Result<ExitCode> {
+    let ProfileArgs { target, choice, how } = &args.profile;
+    profile(
+        target,
+        choice,
+        how,
+        |session| {
+            let summary = summary(session, &how.show);
+            out::print(&report::render(args.format, &summary)?)
+        },
+        None,
+    )
+}
+
+/// `mapprof record`
+pub(super) fn record(args: &RecordArgs) -> Result<ExitCode> {
+    let ProfileArgs { target, choice, how } = &args.profile;
+    let mut tape = Tape::create(&args.output);
+    let code = profile(target, choice, how, |_| Ok(()), Some(&mut tape))?;
+    Ok(code)
+}
+
+/// The recording that is written beside a run. An error is told once, and the run
+/// goes on.
+struct Tape {
+    path: std::path::PathBuf,
+    writer: Option<Writer>,
+    failed: bool,
+}
+
+impl Tape {
+    fn create(path: &std::path::Path) -> Self {
+        let mut tape = Self { path: path.to_owned(), writer: None, failed: false };
+        match Writer::create(path) {
+            Ok(writer) => tape.writer = Some(writer),
+            Err(error) => tape.fail(&error.into()),
+        }
+        tape
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.append(record)
+        {
+            self.fail(&error.into());
+        }
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) {
+        if !self.failed {
+            out::complain(error);
+            out::note("profiling goes on, and the summary will be printed on standard output");
+        }
+        self.failed = true;
+    }
+}
+
+/// A run from its start to its end, without a terminal.
+fn profile(
+    target: &TargetArgs,
+    choice: &ChoiceArgs,
+    how: &HowArgs,
+    print: impl FnOnce(&Session) -> Result<()>,
+    mut tape: Option<&mut Tape>,
+) -> Result<ExitCode> {
+    block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let started = start(Found::of(target, false)?, choice, how)?;
+        let Started { mut run, held, mut session, plan, notices } = started;
+        for notice in &notices {
+            out::note(notice);
+        }
+        if let Some(tape) = &mut tape {
+            tape.append(&Record::Header(std::borrow::Cow::Owned(Header::new(run.info.clone()))));
+        }
+        let end = follow(&mut run, &mut session, &mut interrupts, |definitions, slice, _| {
+            if let Some(tape) = &mut tape {
+                tape.append(&Record::Definitions(std::borrow::Cow::Borrowed(definitions)));
+                tape.append(&Record::Slice(std::borrow::Cow::Borrowed(slice)));
+            }
+        })
+        .await;
+        drop(run);
+        let Some(end) = end else {
+            bail!("the collecting thread ended early; what it said is above")
+        };
+        tell_end(&end);
+        if let Some(why) = silence::nothing_seen(&plan, &session) {
+            out::note(&why);
+        }
+        let mut code = ExitCode::SUCCESS;
+        if let Some(tape) = tape {
+            tape.append(&Record::End { reason: end.reason.text().into() });
+            if tape.failed {
+                out::print(&report::render(Format::Text, &summary(&session, &how.show))?)?;
+                code = ExitCode::FAILURE;
+            } else {
+                tell_recorded(&tape.path, &session);
+            }
+        }
+        // A reader that has seen enough must not cost the command its status.
+        match print(&session) {
+            Err(error) if !out::is_closed_pipe(&error) => return Err(error),
+            _ => {}
+        }
+        match held {
+            Some(held) if code == ExitCode::SUCCESS => launched::wait(held, &mut interrupts).await,
+            _ => Ok(code),
+        }
+    })
+}
+
+fn tell_end(end: &End) {
+    if end.reason == Reason::TargetEnded {
+        out::note("the process ended; what was measured until then follows");
+    }
+    if let Some(error) = &end.error {
+        out::note(&format!("losses may be missing from the figures: {error}"));
+    }
+    out::note(&format!("probes are out ({:.0} ms)", end.detach.as_secs_f64() * 1e3));
+}
+
+fn tell_recorded(path: &std::path::Path, session: &Session) {
+    let window = session.summary(0).window;
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    out::note(&format!(
+        "recorded {:.1} s and {} events to {} ({} KiB); `mapprof report {}` shows it",
+        window.duration_ns as f64 / 1e9,
+        window.events,
+        path.display(),
+        bytes.div_ceil(1024),
+        path.display()
+    ));
+}
+
+/// Probes that do nothing, in place until the duration is over or somebody asks.
+pub(super) fn empty(args: &ProfileArgs) -> Result<ExitCode> {
+    block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let found = Found::of(&args.target, false)?;
+        let plan = placement::plan(&found.target, &entries(&args.choice), placement::Only::Maps);
+        let mut kernel = Kernel::load(LoadOptions::default())?;
+        let paths: Vec<_> =
+            found.target.modules().iter().map(|module| module.attach_path.clone()).collect();
+        let pid = found.target.pid().unwrap_or(0) as u32;
+        let attachment = Attachment::empty(&mut kernel, &plan, &paths, pid)?;
+        out::note(&format!("attached {} empty probes", attachment.attached));
+        let duration = args.how.duration.unwrap_or(Duration::MAX);
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            () = interrupts.next() => {}
+        }
+        drop(attachment);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn init_log(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Error,
+        1 => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
+    // A second call in one process finds it done.
+    let _ = env_logger::Builder::new().filter_level(level).try_init();
+}

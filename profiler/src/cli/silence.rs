@@ -1,0 +1,67 @@
+//! Why there is nothing to show.
+//!
+//! In: the plan and what was measured. Out: a sentence or two, never silence.
+
+use std::{fmt::Write as _, fs};
+
+use crate::{
+    model::Session,
+    placement::{Plan, Program},
+    target::Target,
+};
+
+/// Why a program has nothing to probe.
+pub(super) fn nothing_to_probe(target: &Target, plan: &Plan) -> String {
+    let mut text = format!("nothing to probe in {}:", target.name());
+    for left in &plan.left_out {
+        let _ = write!(text, "\n  {}: {}", left.function, left.reason);
+    }
+    text.push_str(
+        "\nFunctions of its own can be named with --probe; `mapprof probes` shows the plan",
+    );
+    text
+}
+
+/// Why a run that is attached has seen nothing, if so.
+pub(super) fn nothing_seen(plan: &Plan, session: &Session) -> Option<String> {
+    let (mut events, mut duration_ns, mut cpu_ns, mut hits) = (0, 0, None, 0);
+    for slice in session.history() {
+        events += slice.events;
+        duration_ns += slice.duration_ns;
+        hits += slice.hits;
+        cpu_ns = slice.target_cpu_ns.map(|ns| ns + cpu_ns.unwrap_or(0)).or(cpu_ns);
+    }
+    if events > 0 {
+        return None;
+    }
+    let maps = plan.sites.iter().filter(|site| site.program == Program::MapOp).count();
+    let locks = plan.sites.len() - maps;
+    let probes = format!("{maps} probes on map functions and {locks} on lock slow paths");
+    let seconds = duration_ns as f64 / 1e9;
+    if hits > 0 {
+        return Some(format!("{probes} were hit, but every hit was lost or rightly ignored"));
+    }
+    let children = children(session.target().pid);
+    Some(match cpu_ns {
+        Some(0) if children.is_empty() => format!(
+            "{probes} are in place, but the process used no CPU time in {seconds:.1} s: it is idle, or waits"
+        ),
+        Some(0) => format!(
+            "{probes} are in place, but the process used no CPU time in {seconds:.1} s; its children may do the work: {}",
+            children.join(", ")
+        ),
+        _ => format!(
+            "{probes} are in place, but none was hit in {seconds:.1} s: the process ran without using a map or waiting for a lock"
+        ),
+    })
+}
+
+/// The process' children as `pid (comm)`.
+fn children(pid: u32) -> Vec<String> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let name = |pid: &str| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{pid} ({})", comm.trim())
+    };
+    list.split_ascii_whitespace().take(8).map(name).collect()
+}
