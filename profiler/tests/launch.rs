@@ -29,10 +29,7 @@ fn main() -> ExitCode {
         ("passes_the_status_on", passes_the_status_on),
         ("inherits_nothing_of_ours", inherits_nothing_of_ours),
         ("what_cannot_run_is_named", what_cannot_run_is_named),
-        (
-            "its_addresses_are_known_after_exec",
-            its_addresses_are_known_after_exec,
-        ),
+        ("its_addresses_are_known_after_exec", its_addresses_are_known_after_exec),
     ];
     for (name, test) in tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -43,12 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn shell(script: &str, path: &Path) -> Held {
-    let args = [
-        OsString::from("-c"),
-        script.into(),
-        "sh".into(),
-        path.into(),
-    ];
+    let args = [OsString::from("-c"), script.into(), "sh".into(), path.into()];
     Held::spawn(OsStr::new("sh"), &args).expect("sh starts")
 }
 
@@ -64,10 +56,7 @@ fn runs_only_when_released(directory: &Path) {
     held.release().unwrap();
     held.release().unwrap();
     assert!(held.wait().unwrap().success());
-    assert_eq!(
-        fs::read_to_string(&file).unwrap().trim(),
-        held.pid().to_string()
-    );
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), held.pid().to_string());
 }
 
 fn never_runs_if_dropped(directory: &Path) {
@@ -92,10 +81,7 @@ fn never_runs_if_mapprof_dies(directory: &Path) {
     // Its output ends when the orphan, which inherited it, has ended as well.
     let output = Command::new(exe).arg(DIE).arg(&file).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        message.contains("mapprof ended before sh was started"),
-        "{message}"
-    );
+    assert!(message.contains("mapprof ended before sh was started"), "{message}");
     assert!(!file.exists());
 }
 
@@ -112,11 +98,7 @@ fn inherits_nothing_of_ours(directory: &Path) {
     held.release().unwrap();
     held.wait().unwrap();
     let args = ["-c", SCRIPT, "sh"];
-    Command::new("sh")
-        .args(args)
-        .arg(&without)
-        .status()
-        .unwrap();
+    Command::new("sh").args(args).arg(&without).status().unwrap();
     let with = fs::read_to_string(with).unwrap();
     assert_eq!(with, fs::read_to_string(without).unwrap());
     assert!(with.ends_with("0\nsh\n"), "{with}");
@@ -126,15 +108,9 @@ fn what_cannot_run_is_named(directory: &Path) {
     let spawn = |command: &OsStr| Held::spawn(command, &[]);
     let error = spawn(OsStr::new("no-such-program-anywhere")).unwrap_err();
     assert!(matches!(&error, LaunchError::NotFound { .. }));
-    assert!(
-        error.to_string().contains("no-such-program-anywhere"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no-such-program-anywhere"), "{error}");
     let error = spawn(directory.as_os_str()).unwrap_err();
-    assert!(
-        matches!(&error, LaunchError::NotExecutable { .. }),
-        "{error}"
-    );
+    assert!(matches!(&error, LaunchError::NotExecutable { .. }), "{error}");
     let missing = directory.join("missing");
     let error = spawn(missing.as_os_str()).unwrap_err();
     assert!(error.to_string().contains("missing"), "{error}");
@@ -153,11 +129,7 @@ fn its_addresses_are_known_after_exec(_: &Path) {
         target.refresh().unwrap();
         std::thread::yield_now();
     }
-    assert_eq!(
-        target.modules().len(),
-        modules,
-        "the same files, now with addresses"
-    );
+    assert_eq!(target.modules().len(), modules, "the same files, now with addresses");
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(held.pid()),
         nix::sys::signal::Signal::SIGKILL,

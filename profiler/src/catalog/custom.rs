@@ -106,34 +106,19 @@ impl Part<'_> {
     fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let (before, after) = self.text.split_once(separator)?;
         let at = self.end() - after.len();
-        Some((
-            Part {
-                text: before,
-                at: self.at,
-            },
-            Part { text: after, at },
-        ))
+        Some((Part { text: before, at: self.at }, Part { text: after, at }))
     }
 
     fn rsplit_once(self, separator: char) -> Option<(Self, Self)> {
         let (before, after) = self.text.rsplit_once(separator)?;
         let at = self.end() - after.len();
-        Some((
-            Part {
-                text: before,
-                at: self.at,
-            },
-            Part { text: after, at },
-        ))
+        Some((Part { text: before, at: self.at }, Part { text: after, at }))
     }
 
     /// The rest behind a prefix.
     fn strip(self, prefix: &str) -> Option<Self> {
         let text = self.text.strip_prefix(prefix)?;
-        Some(Part {
-            text,
-            at: self.at + prefix.len(),
-        })
+        Some(Part { text, at: self.at + prefix.len() })
     }
 }
 
@@ -147,10 +132,9 @@ pub fn parse(text: &str) -> Result<Entry, ProbeError> {
 }
 
 fn parse_parts(text: &str) -> Result<Entry, Wrong> {
-    let mut parts = text.split_whitespace().map(|part| Part {
-        text: part,
-        at: part.as_ptr().addr() - text.as_ptr().addr(),
-    });
+    let mut parts = text
+        .split_whitespace()
+        .map(|part| Part { text: part, at: part.as_ptr().addr() - text.as_ptr().addr() });
     let Some(first) = parts.next() else {
         return wrong(0, "expected ROLE:SYMBOL, such as lookup:my_get");
     };
@@ -167,11 +151,7 @@ fn parse_parts(text: &str) -> Result<Entry, Wrong> {
         _ => fields.map,
     };
     let (key, format) = fields.key()?;
-    let default_kind = if role == Role::Acquire {
-        "custom.lock"
-    } else {
-        "custom.map"
-    };
+    let default_kind = if role == Role::Acquire { "custom.lock" } else { "custom.map" };
     Ok(Entry {
         runtime: "custom",
         symbol,
@@ -183,9 +163,7 @@ fn parse_parts(text: &str) -> Result<Entry, Wrong> {
         format,
         aux: Operand::NONE,
         task: Task::Thread,
-        kind: fields
-            .kind
-            .map_or(Cow::Borrowed(default_kind), |(_, kind)| Cow::Owned(kind)),
+        kind: fields.kind.map_or(Cow::Borrowed(default_kind), |(_, kind)| Cow::Owned(kind)),
         forwards_to: &[],
         required: true,
     })
@@ -202,10 +180,7 @@ fn subject(part: Part<'_>) -> Result<(Role, Symbol, Option<String>), Wrong> {
     };
     let (symbol, module) = match rest.rsplit_once('@') {
         Some((_, module)) if module.text.is_empty() => {
-            return wrong(
-                module.at,
-                "expected a module's file name, such as libc.so.6",
-            );
+            return wrong(module.at, "expected a module's file name, such as libc.so.6");
         }
         Some((symbol, module)) => (symbol, Some(module.text.to_owned())),
         None => (rest, None),
@@ -220,11 +195,7 @@ fn subject(part: Part<'_>) -> Result<(Role, Symbol, Option<String>), Wrong> {
 fn pattern(text: &str) -> Symbol {
     let name = Cow::Owned(text.to_owned());
     let stars = text.matches('*').count();
-    if stars > text.matches("(*").count() {
-        Symbol::Glob(name)
-    } else {
-        Symbol::Exact(name)
-    }
+    if stars > text.matches("(*").count() { Symbol::Glob(name) } else { Symbol::Exact(name) }
 }
 
 /// A field's value and where it began.
@@ -260,24 +231,15 @@ impl<'a> Fields<'a> {
                     Some((place, format)) => (place, Some(format)),
                     None => (value, None),
                 };
-                self.key
-                    .replace((part.at, (operand(place)?, format)))
-                    .is_none()
+                self.key.replace((part.at, (operand(place)?, format))).is_none()
             }
             "len" => self.len.replace((part.at, operand(value)?)).is_none(),
             "map" => self.map.replace((part.at, operand(value)?)).is_none(),
             "lock" => self.lock.replace((part.at, operand(value)?)).is_none(),
             _ if value.text.is_empty() => return wrong(value.at, "expected a name"),
-            _ => self
-                .kind
-                .replace((part.at, value.text.to_owned()))
-                .is_none(),
+            _ => self.kind.replace((part.at, value.text.to_owned())).is_none(),
         };
-        if fresh {
-            Ok(())
-        } else {
-            wrong(part.at, format!("{}= is given twice", name.text))
-        }
+        if fresh { Ok(()) } else { wrong(part.at, format!("{}= is given twice", name.text)) }
     }
 
     fn key(&self) -> Result<(KeySource, KeyFormat), Wrong> {
@@ -288,54 +250,27 @@ impl<'a> Fields<'a> {
             };
         };
         let default = if self.len.is_some() { "str" } else { "int" };
-        let format = format.unwrap_or(Part {
-            text: default,
-            at: 0,
-        });
+        let format = format.unwrap_or(Part { text: default, at: 0 });
         let shape = shape(format)?;
         let len = self.len.map(|(_, len)| len);
         let (source, shown) = match (shape, len) {
-            (Shape::Number { size, format }, None) => (
-                KeySource::Int {
-                    value: operand,
-                    size,
-                },
-                format,
-            ),
+            (Shape::Number { size, format }, None) => {
+                (KeySource::Int { value: operand, size }, format)
+            }
             (Shape::Text, None) => (KeySource::CStr { pointer: operand }, KeyFormat::Str),
-            (Shape::Text, Some(len)) => (
-                KeySource::Str {
-                    pointer: operand,
-                    len,
-                },
-                KeyFormat::Str,
-            ),
-            (Shape::Bytes(Some(size)), None) => (
-                KeySource::Bytes {
-                    pointer: operand,
-                    size,
-                },
-                KeyFormat::Bytes,
-            ),
-            (Shape::Bytes(None), Some(len)) => (
-                KeySource::Str {
-                    pointer: operand,
-                    len,
-                },
-                KeyFormat::Bytes,
-            ),
+            (Shape::Text, Some(len)) => (KeySource::Str { pointer: operand, len }, KeyFormat::Str),
+            (Shape::Bytes(Some(size)), None) => {
+                (KeySource::Bytes { pointer: operand, size }, KeyFormat::Bytes)
+            }
+            (Shape::Bytes(None), Some(len)) => {
+                (KeySource::Str { pointer: operand, len }, KeyFormat::Bytes)
+            }
             (Shape::Bytes(None), None) => {
-                return wrong(
-                    format.end(),
-                    "expected the number of bytes, as in bytes16, or len=",
-                );
+                return wrong(format.end(), "expected the number of bytes, as in bytes16, or len=");
             }
             (Shape::Number { .. } | Shape::Bytes(Some(_)), Some(_)) => {
                 let at = self.len.map_or(0, |(at, _)| at);
-                return wrong(
-                    at,
-                    format!("{} has its own length: leave len= out", format.text),
-                );
+                return wrong(at, format!("{} has its own length: leave len= out", format.text));
             }
         };
         Ok((source, shown))
@@ -360,20 +295,12 @@ fn shape(part: Part<'_>) -> Result<Shape, Wrong> {
         return match count.text.parse() {
             Ok(count) if (1..=BYTES_LIMIT).contains(&count) => Ok(Shape::Bytes(Some(count))),
             _ if count.text.is_empty() => Ok(Shape::Bytes(None)),
-            _ => wrong(
-                count.at,
-                format!("expected a number of bytes from 1 to {BYTES_LIMIT}"),
-            ),
+            _ => wrong(count.at, format!("expected a number of bytes from 1 to {BYTES_LIMIT}")),
         };
     }
-    let numbers = [
-        ("int", KeyFormat::Int),
-        ("uint", KeyFormat::Uint),
-        ("hex", KeyFormat::Hex),
-    ];
-    let Some((bits, format)) = numbers
-        .iter()
-        .find_map(|&(name, format)| Some((part.strip(name)?, format)))
+    let numbers = [("int", KeyFormat::Int), ("uint", KeyFormat::Uint), ("hex", KeyFormat::Hex)];
+    let Some((bits, format)) =
+        numbers.iter().find_map(|&(name, format)| Some((part.strip(name)?, format)))
     else {
         return wrong(part.at, EXPECTED);
     };
@@ -400,24 +327,12 @@ fn operand(part: Part<'_>) -> Result<Operand, Wrong> {
         value.offsets[usize::from(value.derefs)] = offset(rest)?;
         return Ok(value);
     }
-    let length = part
-        .text
-        .find(|c: char| !c.is_ascii_alphanumeric())
-        .unwrap_or(part.text.len());
+    let length = part.text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.text.len());
     let (name, rest) = part.text.split_at(length);
     let Some(&(_, register)) = REGISTERS.iter().find(|(known, _)| *known == name) else {
-        return wrong(
-            part.at,
-            "expected arg1 to arg6, a register such as rdi, or *(…)",
-        );
+        return wrong(part.at, "expected arg1 to arg6, a register such as rdi, or *(…)");
     };
-    Ok(Operand::reg_plus(
-        register,
-        offset(Part {
-            text: rest,
-            at: part.at + length,
-        })?,
-    ))
+    Ok(Operand::reg_plus(register, offset(Part { text: rest, at: part.at + length })?))
 }
 
 /// `+8`, `-0x10`, or nothing.
@@ -429,10 +344,7 @@ fn offset(part: Part<'_>) -> Result<i32, Wrong> {
         (Some(digits), _) => (digits, 1),
         (_, Some(digits)) => (digits, -1),
         _ => {
-            return wrong(
-                part.at,
-                "expected + or - and a number, or the operand's end",
-            );
+            return wrong(part.at, "expected + or - and a number, or the operand's end");
         }
     };
     let number = match digits.strip("0x") {
@@ -443,10 +355,7 @@ fn offset(part: Part<'_>) -> Result<i32, Wrong> {
     let number = number.ok().filter(|_| !digits.text.contains('+'));
     match number.map(|number| i32::try_from(sign * i64::from(number))) {
         Some(Ok(number)) => Ok(number),
-        _ => wrong(
-            digits.at,
-            "expected a number that fits 31 bits, such as 8 or 0x10",
-        ),
+        _ => wrong(digits.at, "expected a number that fits 31 bits, such as 8 or 0x10"),
     }
 }
 

@@ -17,10 +17,7 @@ const FUNCTIONS: &[(&str, Op)] = &[
 
 /// Entries for the demo.
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
-    let key = KeySource::Str {
-        pointer: Operand::reg(Reg::Rsi),
-        len: Operand::reg(Reg::Rdx),
-    };
+    let key = KeySource::Str { pointer: Operand::reg(Reg::Rsi), len: Operand::reg(Reg::Rdx) };
     FUNCTIONS.iter().map(move |&(name, op)| Entry {
         runtime: "demo",
         symbol: Symbol::Exact(Cow::Borrowed(name)),

@@ -18,15 +18,7 @@ const COLUMN_LIMIT: usize = 60;
 pub fn text(target: &Target, plan: &Plan) -> String {
     let mut out = heading(target, plan);
     if !plan.sites.is_empty() {
-        let header = [
-            "ROLE",
-            "FUNCTION",
-            "MODULE",
-            "ADDRESS",
-            "OFFSET",
-            "INSTRUCTION",
-            "COST",
-        ];
+        let header = ["ROLE", "FUNCTION", "MODULE", "ADDRESS", "OFFSET", "INSTRUCTION", "COST"];
         let mut rows = vec![header.map(str::to_owned)];
         rows.extend(plan.sites.iter().map(|site| row(target, site)));
         out.push('\n');
@@ -34,16 +26,8 @@ pub fn text(target: &Target, plan: &Plan) -> String {
     }
     if !plan.left_out.is_empty() {
         out.push_str("\nLeft out:\n");
-        for LeftOut {
-            function,
-            module,
-            reason,
-            ..
-        } in &plan.left_out
-        {
-            let module = module
-                .as_ref()
-                .map_or_else(String::new, |name| format!(" in {name}"));
+        for LeftOut { function, module, reason, .. } in &plan.left_out {
+            let module = module.as_ref().map_or_else(String::new, |name| format!(" in {name}"));
             let _ = writeln!(out, "  {function}{module}: {reason}");
         }
     }
@@ -103,22 +87,10 @@ fn heading(target: &Target, plan: &Plan) -> String {
     for runtime in target.runtimes() {
         let _ = write!(out, ", {}", runtime.version);
     }
-    let slow = plan
-        .sites
-        .iter()
-        .filter(|site| site.cost == Cost::Slow)
-        .count();
-    let _ = write!(
-        out,
-        ": {} probe{}",
-        plan.sites.len(),
-        plural(plan.sites.len())
-    );
+    let slow = plan.sites.iter().filter(|site| site.cost == Cost::Slow).count();
+    let _ = write!(out, ": {} probe{}", plan.sites.len(), plural(plan.sites.len()));
     if slow > 0 {
-        let _ = write!(
-            out,
-            ", {slow} of them slow (single-stepped, about 17 times dearer)"
-        );
+        let _ = write!(out, ", {slow} of them slow (single-stepped, about 17 times dearer)");
     }
     out.push('\n');
     out
@@ -142,10 +114,7 @@ fn offset(site: &Site) -> u64 {
 }
 
 fn module_name<'a>(target: &'a Target, site: &Site) -> &'a str {
-    target
-        .modules()
-        .get(site.module)
-        .map_or("?", |module| &module.name)
+    target.modules().get(site.module).map_or("?", |module| &module.name)
 }
 
 fn row(target: &Target, site: &Site) -> [String; 7] {
@@ -172,10 +141,7 @@ fn row(target: &Target, site: &Site) -> [String; 7] {
 fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].width());
-        widths
-            .filter(|&width| width <= COLUMN_LIMIT)
-            .max()
-            .unwrap_or(0)
+        widths.filter(|&width| width <= COLUMN_LIMIT).max().unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(width);
     for row in rows {

@@ -43,10 +43,7 @@ struct Search {
 
 /// Decides where every wanted function is probed.
 pub fn plan(target: &Target, entries: &[Entry], only: Only) -> Plan {
-    let mut entries: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| only.wants(entry.role))
-        .collect();
+    let mut entries: Vec<&Entry> = entries.iter().filter(|entry| only.wants(entry.role)).collect();
     // What the user named goes before what mapprof knows.
     entries.sort_by_key(|entry| !entry.required);
     let search = search(target, &entries);
@@ -78,12 +75,7 @@ pub fn plan(target: &Target, entries: &[Entry], only: Only) -> Plan {
                 }
             }
             Err(reason) => {
-                plan.leave_out(
-                    &candidate.name,
-                    Some(module),
-                    reason.clone(),
-                    entry.required,
-                );
+                plan.leave_out(&candidate.name, Some(module), reason.clone(), entry.required);
             }
         }
     }
@@ -111,18 +103,14 @@ fn search(target: &Target, entries: &[&Entry]) -> Search {
         let first = search.candidates.len();
         for function in module.image.functions() {
             let by_name = exact.get(function.name.as_ref());
-            let by_raw = exact
-                .get(function.raw.as_ref())
-                .filter(|_| by_name.is_none());
+            let by_raw = exact.get(function.raw.as_ref()).filter(|_| by_name.is_none());
             let by_glob = globs.iter().filter(|(_, pattern)| {
                 glob(pattern, &function.name) || glob(pattern, &function.raw)
             });
             let hits = by_name.into_iter().chain(by_raw).flatten().copied();
             for entry in hits.chain(by_glob.map(|&(entry, _)| entry)) {
-                let elsewhere = entries[entry]
-                    .module
-                    .as_ref()
-                    .is_some_and(|wanted| *wanted != module.name);
+                let elsewhere =
+                    entries[entry].module.as_ref().is_some_and(|wanted| *wanted != module.name);
                 if elsewhere || found.contains(&entry) {
                     continue;
                 }
@@ -144,14 +132,10 @@ fn search(target: &Target, entries: &[&Entry]) -> Search {
             }
         }
         // A name found in the executable is not looked for in its libraries.
-        let exactly = search.candidates[first..]
-            .iter()
-            .map(|candidate| candidate.entry);
+        let exactly = search.candidates[first..].iter().map(|candidate| candidate.entry);
         found.extend(exactly.filter(|&entry| matches!(entries[entry].symbol, Symbol::Exact(_))));
     }
-    search
-        .candidates
-        .sort_by_key(|candidate| (candidate.entry, candidate.module, candidate.start));
+    search.candidates.sort_by_key(|candidate| (candidate.entry, candidate.module, candidate.start));
     search
 }
 
@@ -214,12 +198,7 @@ fn report_absent(plan: &mut Plan, target: &Target, entries: &[&Entry], found: &[
         };
         let plural = if names.len() == 1 { "" } else { "s" };
         let function = format!("{runtime}: {} function{plural}", names.len());
-        plan.left_out.push(LeftOut {
-            function,
-            module: None,
-            reason,
-            required: false,
-        });
+        plan.left_out.push(LeftOut { function, module: None, reason, required: false });
     }
 }
 
@@ -239,9 +218,7 @@ fn one_address_each(
         };
         let mut functions: Vec<&Candidate> = Vec::new();
         for candidate in group {
-            let is_alias = functions
-                .last()
-                .is_some_and(|last| last.start == candidate.start);
+            let is_alias = functions.last().is_some_and(|last| last.start == candidate.start);
             if candidate.kind == FunctionKind::Ifunc {
                 let reason = "its symbol is a resolver (IFUNC) that picks the function when the \
                               program is loaded: name the function it picks";
@@ -251,10 +228,8 @@ fn one_address_each(
             }
         }
         if let (Symbol::Exact(name), [_, _, ..]) = (&entry.symbol, functions.as_slice()) {
-            let places: Vec<_> = functions
-                .iter()
-                .map(|function| format!("{:#x}", function.start))
-                .collect();
+            let places: Vec<_> =
+                functions.iter().map(|function| format!("{:#x}", function.start)).collect();
             let reason = format!(
                 "{} functions have this name (at {}): end the name with * to mean all of them",
                 places.len(),
@@ -290,9 +265,7 @@ fn find_wrappers(target: &Target, entries: &[&Entry], placed: &[Placed]) -> Wrap
     for (index, Placed { candidate, .. }) in placed.iter().enumerate() {
         let forwards_to = entries[candidate.entry].forwards_to;
         let module = &target.modules()[candidate.module];
-        let Some(body) = (!forwards_to.is_empty())
-            .then(|| body(module, candidate))
-            .flatten()
+        let Some(body) = (!forwards_to.is_empty()).then(|| body(module, candidate)).flatten()
         else {
             continue;
         };
@@ -307,13 +280,8 @@ fn find_wrappers(target: &Target, entries: &[&Entry], placed: &[Placed]) -> Wrap
         }
     }
     for callee in wrappers.callee.values().copied().collect::<HashSet<_>>() {
-        let callers = wrappers
-            .callee
-            .iter()
-            .filter(|&(_, called)| *called == callee);
-        let mut callers: Vec<_> = callers
-            .map(|(&index, _)| &placed[index].candidate)
-            .collect();
+        let callers = wrappers.callee.iter().filter(|&(_, called)| *called == callee);
+        let mut callers: Vec<_> = callers.map(|(&index, _)| &placed[index].candidate).collect();
         callers.sort_by_key(|caller| caller.start);
         let module = &target.modules()[placed[callee].candidate.module];
         if let Some(range) = wrapper_range(module, &callers, placed[callee].candidate.start) {
@@ -327,24 +295,16 @@ fn find_wrappers(target: &Target, entries: &[&Entry], placed: &[Placed]) -> Wrap
 /// nothing else in between calls the function, else the first wrapper's own.
 fn wrapper_range(module: &Module, callers: &[&Candidate], callee: u64) -> Option<(u64, u64)> {
     let (first, last) = (callers.first()?, callers.last()?);
-    let between = module
-        .image
-        .bytes_at(first.start, last.end.checked_sub(first.start)?)?;
-    let stranger = walk::relative_calls(between, first.start, callee).any(|call| {
-        !callers
-            .iter()
-            .any(|caller| (caller.start..caller.end).contains(&call))
-    });
+    let between = module.image.bytes_at(first.start, last.end.checked_sub(first.start)?)?;
+    let stranger = walk::relative_calls(between, first.start, callee)
+        .any(|call| !callers.iter().any(|caller| (caller.start..caller.end).contains(&call)));
     Some((first.start, if stranger { first.end } else { last.end }))
 }
 
 fn body(module: &Module, candidate: &Candidate) -> Option<Body> {
     let len = candidate.end.checked_sub(candidate.start)?;
     module.image.probe_offset(candidate.start, len)?;
-    Some(Body::new(
-        module.image.bytes_at(candidate.start, len)?,
-        candidate.start,
-    ))
+    Some(Body::new(module.image.bytes_at(candidate.start, len)?, candidate.start))
 }
 
 /// Registers that must still hold what they held at the function's entry.
@@ -355,11 +315,7 @@ fn needed(entry: &Entry) -> RegSet {
     for operand in operands.iter().filter(|operand| operand.is_present()) {
         needed = needed.with(operand.reg);
     }
-    if entry.task == Task::Goroutine {
-        needed.with_goroutine()
-    } else {
-        needed
-    }
+    if entry.task == Task::Goroutine { needed.with_goroutine() } else { needed }
 }
 
 /// The instructions for one function, each with the program that interprets it.
@@ -420,11 +376,7 @@ fn descriptor(entry: &Entry) -> probe_ebpf::Site {
     };
     probe_ebpf::Site {
         key_kind: kind,
-        flags: if entry.task == Task::Goroutine {
-            site_flags::TASK_IS_R14
-        } else {
-            0
-        },
+        flags: if entry.task == Task::Goroutine { site_flags::TASK_IS_R14 } else { 0 },
         key_size,
         object: entry.object,
         key,
@@ -447,10 +399,7 @@ fn add(
         plan.leave_out(&candidate.name, Some(module), reason, entry.required);
     };
     let Some(file_offset) = module.image.probe_offset(spot.address, spot.len) else {
-        leave(
-            plan,
-            "its instruction lies outside of the executable part of the file".into(),
-        );
+        leave(plan, "its instruction lies outside of the executable part of the file".into());
         return;
     };
     let same = |site: &&Site| {
@@ -462,10 +411,7 @@ fn add(
         return;
     }
     if plan.sites.len() >= MAX_SITES {
-        leave(
-            plan,
-            format!("there are more than {MAX_SITES} sites: name fewer functions"),
-        );
+        leave(plan, format!("there are more than {MAX_SITES} sites: name fewer functions"));
         return;
     }
     let mut descriptor = descriptor(entry);

@@ -45,10 +45,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn new(bytes: &[u8], start: u64) -> Self {
         let bytes = &bytes[..bytes.len().min(FUNCTION_LIMIT)];
-        Self {
-            start,
-            steps: decode(bytes, start).collect(),
-        }
+        Self { start, steps: decode(bytes, start).collect() }
     }
 
     /// The first instruction at which a call can be seen exactly once with the
@@ -86,10 +83,7 @@ impl Body {
         if let Some(guard) = guards.last().filter(|step| step.is_jbe)
             && !self.is_reentered(guard, &guards)
         {
-            return Ok(Spot {
-                skip_if_guard_taken: true,
-                ..Spot::new(guard, Cost::Emulated)
-            });
+            return Ok(Spot { skip_if_guard_taken: true, ..Spot::new(guard, Cost::Emulated) });
         }
         if let Some(step) = slow {
             return Ok(Spot::new(step, Cost::Slow));
@@ -107,9 +101,7 @@ impl Body {
         let calls = self.steps.iter().filter(
             |step| matches!(step.flow, Flow::Call(Some(target)) if targets.contains(&target)),
         );
-        calls
-            .filter_map(|step| Some(Spot::new(step, step.cost?)))
-            .collect()
+        calls.filter_map(|step| Some(Spot::new(step, step.cost?))).collect()
     }
 
     /// Whether the body calls or jumps to the address directly.
@@ -148,22 +140,17 @@ impl Body {
                 end.is_some_and(|step| step.address == address)
             })
         };
-        self.steps
-            .iter()
-            .filter(|step| step.address >= site.address)
-            .any(|step| {
-                let (Flow::Branch(target) | Flow::Jump(Some(target))) = step.flow else {
-                    return false;
-                };
-                (self.start..=site.address).contains(&target) && !returns_from_growth(step.address)
-            })
+        self.steps.iter().filter(|step| step.address >= site.address).any(|step| {
+            let (Flow::Branch(target) | Flow::Jump(Some(target))) = step.flow else {
+                return false;
+            };
+            (self.start..=site.address).contains(&target) && !returns_from_growth(step.address)
+        })
     }
 
     /// The instructions from an address on; none if it starts no instruction.
     fn from(&self, address: u64) -> &[Step] {
-        let index = self
-            .steps
-            .binary_search_by_key(&address, |step| step.address);
+        let index = self.steps.binary_search_by_key(&address, |step| step.address);
         index.map_or(&[], |index| &self.steps[index..])
     }
 }
@@ -175,16 +162,12 @@ pub(super) fn relative_calls(
     start: u64,
     target: u64,
 ) -> impl Iterator<Item = u64> + '_ {
-    (start..)
-        .zip(bytes.windows(5))
-        .filter_map(move |(address, window)| {
-            let (&opcode, distance) = window.split_first()?;
-            let distance = i32::from_le_bytes(distance.try_into().ok()?);
-            let to = address
-                .wrapping_add(5)
-                .wrapping_add(i64::from(distance) as u64);
-            (matches!(opcode, 0xe8 | 0xe9) && to == target).then_some(address)
-        })
+    (start..).zip(bytes.windows(5)).filter_map(move |(address, window)| {
+        let (&opcode, distance) = window.split_first()?;
+        let distance = i32::from_le_bytes(distance.try_into().ok()?);
+        let to = address.wrapping_add(5).wrapping_add(i64::from(distance) as u64);
+        (matches!(opcode, 0xe8 | 0xe9) && to == target).then_some(address)
+    })
 }
 
 #[cfg(test)]
@@ -197,8 +180,7 @@ mod tests {
     const MORESTACK: u64 = START + 0x1000;
 
     fn regs(regs: &[Reg]) -> RegSet {
-        regs.iter()
-            .fold(RegSet::default(), |set, &reg| set.with(reg as u8))
+        regs.iter().fold(RegSet::default(), |set, &reg| set.with(reg as u8))
     }
 
     /// Puts a rel32 for `target` behind `opcode`.
@@ -233,10 +215,7 @@ mod tests {
     fn go_1_21_is_probed_at_the_push_behind_the_guard() {
         let spot = spot(&go_function(CMP, JBE, FRAME), &[Reg::Rax, Reg::Rbx]).unwrap();
         assert_eq!((spot.address, spot.cost), (START + 6, Cost::Emulated));
-        assert_eq!(
-            (spot.text.as_str(), spot.skip_if_guard_taken),
-            ("push rbp", false)
-        );
+        assert_eq!((spot.text.as_str(), spot.skip_if_guard_taken), ("push rbp", false));
     }
 
     #[test]
@@ -269,20 +248,15 @@ mod tests {
     fn a_guard_other_than_jbe_cannot_be_told_by_its_flags() {
         const JB: u8 = 0x72;
         // Behind it `sub rsp` can still be probed, slowly, and counts once.
-        let spot = spot(
-            &go_function(CMP, JB, &[0x48, 0x83, 0xec, 0x18]),
-            &[Reg::Rax],
-        )
-        .unwrap();
+        let spot = spot(&go_function(CMP, JB, &[0x48, 0x83, 0xec, 0x18]), &[Reg::Rax]).unwrap();
         assert_eq!((spot.address, spot.cost), (START + 6, Cost::Slow));
     }
 
     #[test]
     fn endbr64_is_walked_over_and_a_branch_is_a_site() {
         // endbr64; mov eax, [rdi+0x10]; test al, 1; jne +0x10; push rbx; ret
-        let code = [
-            0xf3, 0x0f, 0x1e, 0xfa, 0x8b, 0x47, 0x10, 0xa8, 0x01, 0x75, 0x02, 0x53, 0xc3, 0xc3,
-        ];
+        let code =
+            [0xf3, 0x0f, 0x1e, 0xfa, 0x8b, 0x47, 0x10, 0xa8, 0x01, 0x75, 0x02, 0x53, 0xc3, 0xc3];
         let spot = spot(&code, &[Reg::Rdi]).unwrap();
         assert_eq!((spot.address, spot.cost), (START + 9, Cost::Emulated));
         assert!(!spot.skip_if_guard_taken);
@@ -313,20 +287,13 @@ mod tests {
         // A lock prefix first: nothing at all.
         assert!(spot(&locked[5..], &[Reg::Rdi]).is_err());
         // mov eax, 1; ret; push rbx
-        assert_eq!(
-            spot(&[0xb8, 1, 0, 0, 0, 0xc3, 0x53], &[]).unwrap().address,
-            START
-        );
+        assert_eq!(spot(&[0xb8, 1, 0, 0, 0, 0xc3, 0x53], &[]).unwrap().address, START);
     }
 
     #[test]
     fn a_loop_to_the_start_cannot_be_counted() {
         // push rbx; pop rbx; jmp to the start
-        assert!(
-            spot(&[0x53, 0x5b, 0xeb, 0xfc], &[])
-                .unwrap_err()
-                .contains("loop")
-        );
+        assert!(spot(&[0x53, 0x5b, 0xeb, 0xfc], &[]).unwrap_err().contains("loop"));
         // mov eax, 1; L: push rbx; pop rbx; jne L: the entry is outside of the loop.
         let spot = spot(&[0xb8, 1, 0, 0, 0, 0x53, 0x5b, 0x75, 0xfc, 0xc3], &[]).unwrap();
         assert_eq!((spot.address, spot.cost), (START, Cost::Slow));
@@ -345,11 +312,8 @@ mod tests {
         relative(&mut code, &[0xe8], START + 0x600);
         relative(&mut code, &[0xe8], START + 0x500);
         let body = Body::new(&code, START);
-        let found: Vec<_> = body
-            .calls_to(&[START + 0x500])
-            .iter()
-            .map(|spot| spot.address - START)
-            .collect();
+        let found: Vec<_> =
+            body.calls_to(&[START + 0x500]).iter().map(|spot| spot.address - START).collect();
         assert_eq!(found, [1, 11]);
         assert!(body.leads_to(START + 0x600) && !body.leads_to(START + 0x700));
         let found: Vec<_> = relative_calls(&code, START, START + 0x600).collect();

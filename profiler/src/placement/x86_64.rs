@@ -144,10 +144,7 @@ fn cost(raw: &[u8], instruction: &Instruction) -> Option<Cost> {
     let refused = has_refused_prefix(raw)
         || instruction.is_privileged()
         || instruction.encoding() == EncodingKind::EVEX
-        || matches!(
-            instruction.flow_control(),
-            FlowControl::Interrupt | FlowControl::Exception
-        );
+        || matches!(instruction.flow_control(), FlowControl::Interrupt | FlowControl::Exception);
     (!refused).then_some(Cost::Slow)
 }
 
@@ -171,14 +168,9 @@ fn emulated(raw: &[u8]) -> bool {
 /// `is_prefix_bad` there: `lock` and the segment prefixes that 64-bit mode ignores.
 fn has_refused_prefix(raw: &[u8]) -> bool {
     let prefixes = raw.iter().take_while(|byte| {
-        matches!(
-            byte,
-            0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3
-        )
+        matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
     });
-    prefixes
-        .into_iter()
-        .any(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0xf0))
+    prefixes.into_iter().any(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0xf0))
 }
 
 #[cfg(test)]
@@ -250,10 +242,7 @@ mod tests {
     fn where_control_goes() {
         assert_eq!(one(&[0x76, 0x10]).flow, Flow::Branch(0x1012));
         assert_eq!(one(&[0xeb, 0xfe]).flow, Flow::Jump(Some(0x1000)));
-        assert_eq!(
-            one(&[0xe8, 0xfb, 0xff, 0xff, 0xff]).flow,
-            Flow::Call(Some(0x1000))
-        );
+        assert_eq!(one(&[0xe8, 0xfb, 0xff, 0xff, 0xff]).flow, Flow::Call(Some(0x1000)));
         assert_eq!(one(&[0xff, 0xd0]).flow, Flow::Call(None));
         assert_eq!(one(&[0xff, 0xe0]).flow, Flow::Jump(None));
         assert_eq!(one(&[0xc3]).flow, Flow::Away);

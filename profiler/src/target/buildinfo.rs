@@ -32,11 +32,7 @@ fn parse(blob: &[u8]) -> Option<String> {
         return None;
     }
     let (length, at) = bytes::varint(blob, HEADER_SIZE)?;
-    let version = bytes::slice(
-        blob,
-        at,
-        Some(length).filter(|&length| length <= VERSION_LIMIT)?,
-    )?;
+    let version = bytes::slice(blob, at, Some(length).filter(|&length| length <= VERSION_LIMIT)?)?;
     let version = std::str::from_utf8(version).ok()?;
     // "go1.24.11 X:noswissmap" names experiments after a space.
     let version = version.split_whitespace().next()?;
@@ -59,10 +55,7 @@ mod tests {
     #[test]
     fn inline_versions() {
         assert_eq!(parse(&blob(2, b"go1.24.11")).as_deref(), Some("go1.24.11"));
-        assert_eq!(
-            parse(&blob(2, b"go1.25.1 X:nosynchashtriemap")).as_deref(),
-            Some("go1.25.1")
-        );
+        assert_eq!(parse(&blob(2, b"go1.25.1 X:nosynchashtriemap")).as_deref(), Some("go1.25.1"));
     }
 
     #[test]

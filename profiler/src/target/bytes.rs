@@ -32,9 +32,7 @@ pub(super) fn u64(data: &[u8], at: u64) -> Option<u64> {
 pub(super) fn c_str(data: &[u8], at: u64, limit: usize) -> Option<&[u8]> {
     let rest = data.get(usize::try_from(at).ok()?..)?;
     let rest = &rest[..rest.len().min(limit)];
-    rest.iter()
-        .position(|&byte| byte == 0)
-        .map(|end| &rest[..end])
+    rest.iter().position(|&byte| byte == 0).map(|end| &rest[..end])
 }
 
 /// An unsigned LEB128 number at `at`, as Go's tables have them, and what follows it.

@@ -183,10 +183,7 @@ mod tests {
         assert_eq!(map_type(&good, BASE + 0x100, |_| Some(BASE)), None);
         assert_eq!(map_type(&good, BASE + 0x3f8, |_| Some(BASE)), None);
         assert_eq!(map_type(&good, u64::MAX, |_| Some(BASE)), None);
-        assert_eq!(
-            map_type(&memory("*m", "k", 25, u64::MAX), BASE, |_| Some(BASE)),
-            None
-        );
+        assert_eq!(map_type(&memory("*m", "k", 25, u64::MAX), BASE, |_| Some(BASE)), None);
     }
 
     proptest::proptest! {

@@ -104,32 +104,21 @@ pub struct Image {
 impl Image {
     /// Maps and checks the file.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let io = |source| ImageError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| ImageError::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         if !metadata.is_file() {
             return Err(io(std::io::Error::other("not a regular file")));
         }
         let mut magic = Vec::with_capacity(256);
-        file.by_ref()
-            .take(256)
-            .read_to_end(&mut magic)
-            .map_err(io)?;
+        file.by_ref().take(256).read_to_end(&mut magic).map_err(io)?;
         if let Some(line) = magic.strip_prefix(b"#!") {
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
             let interpreter = String::from_utf8_lossy(line).trim().to_owned();
-            return Err(ImageError::Script {
-                path: path.to_owned(),
-                interpreter,
-            });
+            return Err(ImageError::Script { path: path.to_owned(), interpreter });
         }
         if !magic.starts_with(&elf::ELFMAG) {
-            return Err(ImageError::NotElf {
-                path: path.to_owned(),
-            });
+            return Err(ImageError::NotElf { path: path.to_owned() });
         }
         Self::parse(path, mmap::map(&file).map_err(io)?)
     }
@@ -141,32 +130,21 @@ impl Image {
             offset,
             what,
         };
-        let unsupported = |what: String| ImageError::Unsupported {
-            path: path.to_owned(),
-            what,
-        };
+        let unsupported = |what: String| ImageError::Unsupported { path: path.to_owned(), what };
         match (bytes::u8(data, 4), bytes::u8(data, 5)) {
             (Some(2), Some(1)) => {} // ELFCLASS64, ELFDATA2LSB
             (Some(class), Some(order)) => {
-                return Err(unsupported(format!(
-                    "ELF class {class}, byte order {order}"
-                )));
+                return Err(unsupported(format!("ELF class {class}, byte order {order}")));
             }
             _ => {
-                return Err(bad(
-                    data.len() as u64,
-                    "the file ends inside the ELF header".into(),
-                ));
+                return Err(bad(data.len() as u64, "the file ends inside the ELF header".into()));
             }
         }
         let header = FileHeader::parse(data)
             .map_err(|error| bad(0, format!("the ELF header does not parse: {error}")))?;
         let endian = Endianness::Little;
         if header.e_machine.get(endian) != elf::EM_X86_64 {
-            return Err(unsupported(format!(
-                "for machine {}",
-                header.e_machine.get(endian).0
-            )));
+            return Err(unsupported(format!("for machine {}", header.e_machine.get(endian).0)));
         }
         let position_independent = match header.e_type.get(endian) {
             elf::ET_EXEC => false,
@@ -290,8 +268,7 @@ impl Image {
         };
         let functions_end = module.text.checked_add(u64::from(place.header.text_size()));
         let executable = functions_end.is_some_and(|_| {
-            self.probe_offset(module.text, u64::from(place.header.text_size()))
-                .is_some()
+            self.probe_offset(module.text, u64::from(place.header.text_size())).is_some()
         });
         if !executable {
             let what = format!(
@@ -310,11 +287,7 @@ impl Image {
     }
 
     pub(super) fn bad(&self, offset: u64, what: String) -> ImageError {
-        ImageError::Malformed {
-            path: self.path.clone(),
-            offset,
-            what,
-        }
+        ImageError::Malformed { path: self.path.clone(), offset, what }
     }
 
     /// The path it was opened by.
@@ -335,9 +308,7 @@ impl Image {
     /// The Go version that built it, `go1.24.11`; `None` for a program without Go,
     /// `unknown` where the build information is missing.
     pub fn go_version(&self) -> Option<&str> {
-        self.go
-            .as_ref()
-            .map(|go| go.version.as_deref().unwrap_or("unknown"))
+        self.go.as_ref().map(|go| go.version.as_deref().unwrap_or("unknown"))
     }
 
     /// What was noticed and left aside when it was opened.
@@ -375,19 +346,14 @@ impl Image {
 
     /// The `len` bytes that the file has for a virtual address.
     pub fn bytes_at(&self, address: u64, len: u64) -> Option<&[u8]> {
-        let offset = self
-            .segments
-            .iter()
-            .find_map(|segment| segment.file_range(address, len))?;
+        let offset = self.segments.iter().find_map(|segment| segment.file_range(address, len))?;
         bytes::slice(&self.map, offset, len)
     }
 
     /// Whether a virtual address belongs to a loaded segment.
     pub(super) fn holds(&self, address: u64) -> bool {
         let inside = |segment: &Segment| {
-            address
-                .checked_sub(segment.address)
-                .is_some_and(|at| at < segment.memory_size)
+            address.checked_sub(segment.address).is_some_and(|at| at < segment.memory_size)
         };
         self.segments.iter().any(inside)
     }
@@ -401,20 +367,13 @@ impl Image {
 
     /// Virtual address at which an executable segment holds a file offset.
     pub fn address_of_offset(&self, offset: u64) -> Option<u64> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.executable)
-            .find_map(|segment| {
-                // The kernel maps whole pages: an offset may lie before the segment's first byte.
-                let page = segment.offset & !0xfff;
-                let inside = offset.checked_sub(page)?;
-                (inside < segment.file_size + (segment.offset - page)).then(|| {
-                    segment
-                        .address
-                        .wrapping_sub(segment.offset - page)
-                        .wrapping_add(inside)
-                })
-            })
+        self.segments.iter().filter(|segment| segment.executable).find_map(|segment| {
+            // The kernel maps whole pages: an offset may lie before the segment's first byte.
+            let page = segment.offset & !0xfff;
+            let inside = offset.checked_sub(page)?;
+            (inside < segment.file_size + (segment.offset - page))
+                .then(|| segment.address.wrapping_sub(segment.offset - page).wrapping_add(inside))
+        })
     }
 
     /// Eight bytes at a virtual address as they are once relocations by the load
@@ -429,8 +388,7 @@ impl Image {
 
     /// `R_X86_64_RELATIVE` relocations as (address, value with bias 0), sorted.
     pub(super) fn relocations(&self) -> &[(u64, u64)] {
-        self.relocations
-            .get_or_init(|| self.read_relocations().unwrap_or_default())
+        self.relocations.get_or_init(|| self.read_relocations().unwrap_or_default())
     }
 
     /// Those that touch a range of addresses.
@@ -464,17 +422,13 @@ impl Image {
 
     /// Every function: Go's first, then the symbols at other addresses.
     pub fn functions(&self) -> impl Iterator<Item = Function<'_>> {
-        let go = self
-            .go()
-            .into_iter()
-            .flat_map(GoTable::functions)
-            .map(|function| Function {
-                raw: function.name.clone(),
-                name: function.name,
-                start: function.start,
-                end: function.end,
-                kind: FunctionKind::Go,
-            });
+        let go = self.go().into_iter().flat_map(GoTable::functions).map(|function| Function {
+            raw: function.name.clone(),
+            name: function.name,
+            start: function.start,
+            end: function.end,
+            kind: FunctionKind::Go,
+        });
         go.chain(self.symbols.iter(self))
     }
 

@@ -70,10 +70,7 @@ impl Held {
     pub fn spawn(command: &OsStr, args: &[OsString]) -> Result<Self, LaunchError> {
         let exe = find(command)?;
         let name = command.to_string_lossy().into_owned();
-        let failed = |source| LaunchError::Start {
-            command: name.clone(),
-            source,
-        };
+        let failed = |source| LaunchError::Start { command: name.clone(), source };
         let (end, gate) = io::pipe().map_err(failed)?;
         // The child must inherit the reading end, and only that.
         fcntl(&end, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(error.into()))?;
@@ -85,12 +82,7 @@ impl Held {
             .env(GATE, end.as_raw_fd().to_string())
             .spawn()
             .map_err(failed)?;
-        Ok(Self {
-            child,
-            gate: Some(gate),
-            command: name,
-            exe,
-        })
+        Ok(Self { child, gate: Some(gate), command: name, exe })
     }
 
     /// The process, before and after its release.
@@ -108,10 +100,8 @@ impl Held {
         let Some(mut gate) = self.gate.take() else {
             return Ok(());
         };
-        gate.write_all(&[1]).map_err(|source| LaunchError::Start {
-            command: self.command.clone(),
-            source,
-        })
+        gate.write_all(&[1])
+            .map_err(|source| LaunchError::Start { command: self.command.clone(), source })
     }
 
     /// Its status if it has ended.
@@ -140,29 +130,20 @@ impl Drop for Held {
 fn find(command: &OsStr) -> Result<PathBuf, LaunchError> {
     let executable = |path: &Path| {
         access(path, AccessFlags::X_OK)?;
-        if path.is_dir() {
-            Err(nix::Error::EISDIR)
-        } else {
-            Ok(())
-        }
+        if path.is_dir() { Err(nix::Error::EISDIR) } else { Ok(()) }
     };
     if command.as_encoded_bytes().contains(&b'/') {
         let path = PathBuf::from(command);
         return match executable(&path) {
             Ok(()) => Ok(path),
-            Err(error) => Err(LaunchError::NotExecutable {
-                path,
-                source: error.into(),
-            }),
+            Err(error) => Err(LaunchError::NotExecutable { path, source: error.into() }),
         };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|directory| directory.join(command))
         .find(|path| executable(path).is_ok())
-        .ok_or_else(|| LaunchError::NotFound {
-            command: command.to_string_lossy().into_owned(),
-        })
+        .ok_or_else(|| LaunchError::NotFound { command: command.to_string_lossy().into_owned() })
 }
 
 /// To be called first in `main`. In the held child it waits for the release and
@@ -180,25 +161,16 @@ pub fn exec_if_held() -> Option<LaunchError> {
         Ok(true) => {}
         Ok(false) => return Some(LaunchError::Abandoned { command: name }),
         Err(source) => {
-            return Some(LaunchError::Start {
-                command: name,
-                source,
-            });
+            return Some(LaunchError::Start { command: name, source });
         }
     }
-    let source = Command::new(&exe)
-        .arg0(&command)
-        .args(args)
-        .env_remove(GATE)
-        .exec();
+    let source = Command::new(&exe).arg0(&command).args(args).env_remove(GATE).exec();
     Some(LaunchError::NotExecutable { path: exe, source })
 }
 
 /// Whether the byte came; leaves no trace of the pipe for the command.
 fn wait_for_release() -> io::Result<bool> {
-    let number = std::env::var(GATE)
-        .ok()
-        .and_then(|number| number.parse::<RawFd>().ok());
+    let number = std::env::var(GATE).ok().and_then(|number| number.parse::<RawFd>().ok());
     let number = number.ok_or_else(|| io::Error::other(format!("{GATE} is not a number")))?;
     let mut gate = File::open(format!("/proc/self/fd/{number}"))?;
     nix::unistd::close(number)?;

@@ -1,9 +1,6 @@
 //! A file's bytes without reading them.
 
-#![expect(
-    unsafe_code,
-    reason = "mapping a file is unsafe: its bytes can change under the reader"
-)]
+#![expect(unsafe_code, reason = "mapping a file is unsafe: its bytes can change under the reader")]
 
 use std::fs::File;
 use std::io;

@@ -31,24 +31,15 @@ pub(super) fn find(image: &Image, place: &Place) -> Option<ModuleData> {
     if let Some(section) = image.section(".go.module") {
         return check(image, place, section.address);
     }
-    let relocated = image
-        .relocations()
-        .iter()
-        .filter(|&&(_, value)| value == place.address);
-    if let Some(found) = relocated
-        .into_iter()
-        .find_map(|&(at, _)| check(image, place, at))
-    {
+    let relocated = image.relocations().iter().filter(|&&(_, value)| value == place.address);
+    if let Some(found) = relocated.into_iter().find_map(|&(at, _)| check(image, place, at)) {
         return Some(found);
     }
     let writable = image.segments().iter().filter(|segment| segment.writable);
     writable.into_iter().find_map(|segment| {
         let data = image.bytes_at(segment.address, segment.file_size)?;
         let skip = segment.address.wrapping_neg() % 8;
-        let words = data
-            .get(usize::try_from(skip).ok()?..)?
-            .chunks_exact(8)
-            .enumerate();
+        let words = data.get(usize::try_from(skip).ok()?..)?.chunks_exact(8).enumerate();
         words
             .filter(|(_, word)| *word == place.address.to_le_bytes())
             .find_map(|(index, _)| check(image, place, segment.address + skip + index as u64 * 8))
@@ -65,13 +56,6 @@ fn check(image: &Image, place: &Place, address: u64) -> Option<ModuleData> {
         && text <= word(WORD_MINPC)?
         && word(WORD_MINPC)? <= word(WORD_MAXPC)?
         && [0, text].contains(&place.header.text_start);
-    let types = if place.header.since_120 {
-        WORD_TYPES
-    } else {
-        WORD_TYPES_118
-    };
-    plausible.then_some(ModuleData {
-        text,
-        types: word(types)?,
-    })
+    let types = if place.header.since_120 { WORD_TYPES } else { WORD_TYPES_118 };
+    plausible.then_some(ModuleData { text, types: word(types)? })
 }

@@ -76,10 +76,7 @@ impl Header {
         for (table, at) in tables.iter_mut().zip([32, 40, 48, 56, 64]) {
             *table = word(at)?;
             if *table < HEADER_SIZE || *table > data.len() as u64 {
-                return Err((
-                    at,
-                    format!("it places a table at {table:#x}, outside of itself"),
-                ));
+                return Err((at, format!("it places a table at {table:#x}, outside of itself")));
             }
         }
         let [names, units, files, pc_values, table] = tables;
@@ -103,13 +100,8 @@ impl Header {
 
     /// The functions must be in the order of their addresses; returns the end of the last.
     fn check_order(&self, data: &[u8]) -> Result<u32, (u64, String)> {
-        let entries = bytes::slice(data, self.table, self.functions * 8 + 4).ok_or((
-            8,
-            format!(
-                "it claims {} functions and ends before them",
-                self.functions
-            ),
-        ))?;
+        let entries = bytes::slice(data, self.table, self.functions * 8 + 4)
+            .ok_or((8, format!("it claims {} functions and ends before them", self.functions)))?;
         let mut last = 0;
         for (index, entry) in entries.chunks(8).enumerate() {
             let start = bytes::u32(entry, 0).unwrap_or(0);
@@ -136,22 +128,14 @@ pub(super) fn locate(image: &Image) -> Result<Option<Place>, Problem> {
             return in_section(image, section.address, section.offset, section.size).map(Some);
         }
     }
-    let data_sections = image
-        .sections()
-        .iter()
-        .filter(|section| section.name == ".data.rel.ro");
-    let mut ranges: Vec<_> = data_sections
-        .map(|section| (section.address, section.offset, section.size))
-        .collect();
+    let data_sections = image.sections().iter().filter(|section| section.name == ".data.rel.ro");
+    let mut ranges: Vec<_> =
+        data_sections.map(|section| (section.address, section.offset, section.size)).collect();
     if image.sections().is_empty() {
         let segments = image.segments().iter();
-        ranges = segments
-            .map(|part| (part.address, part.offset, part.file_size))
-            .collect();
+        ranges = segments.map(|part| (part.address, part.offset, part.file_size)).collect();
     }
-    Ok(ranges
-        .into_iter()
-        .find_map(|(address, offset, size)| scan(image, address, offset, size)))
+    Ok(ranges.into_iter().find_map(|(address, offset, size)| scan(image, address, offset, size)))
 }
 
 fn in_section(image: &Image, address: u64, offset: u64, size: u64) -> Result<Place, Problem> {
@@ -168,12 +152,7 @@ fn in_section(image: &Image, address: u64, offset: u64, size: u64) -> Result<Pla
         )));
     }
     let header = Header::parse(data).map_err(|(at, what)| bad(at, &what))?;
-    Ok(Place {
-        address,
-        offset,
-        size,
-        header,
-    })
+    Ok(Place { address, offset, size, header })
 }
 
 fn scan(image: &Image, address: u64, offset: u64, size: u64) -> Option<Place> {
@@ -183,12 +162,8 @@ fn scan(image: &Image, address: u64, offset: u64, size: u64) -> Option<Place> {
         if matches!(chunk, [0xf0 | 0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]) {
             let at = index as u64 * 8;
             if let Ok(header) = Header::parse(&data[index * 8..]) {
-                let place = Place {
-                    address: address + at,
-                    offset: offset + at,
-                    size: size - at,
-                    header,
-                };
+                let place =
+                    Place { address: address + at, offset: offset + at, size: size - at, header };
                 return Some(place);
             }
         }
@@ -270,9 +245,7 @@ impl<'a> GoTable<'a> {
 
     /// Whether a function starts exactly there.
     pub(super) fn starts_at(self, address: u64) -> bool {
-        let start = self
-            .index_at(address)
-            .and_then(|index| self.start_offset(index));
+        let start = self.index_at(address).and_then(|index| self.start_offset(index));
         start.is_some_and(|offset| self.text + u64::from(offset) == address)
     }
 
@@ -285,9 +258,7 @@ impl<'a> GoTable<'a> {
         let field = |at| bytes::u32(self.data, function.record + at).map(u64::from);
         let file = self.pc_value(field(20)?, function.start, address)?;
         let line = self.pc_value(field(24)?, function.start, address)?;
-        let slot = field(32)?
-            .checked_add(u64::try_from(file).ok()?)?
-            .checked_mul(4)?;
+        let slot = field(32)?.checked_add(u64::try_from(file).ok()?)?.checked_mul(4)?;
         let name = bytes::u32(self.data, self.header.units.checked_add(slot)?)?;
         let name = bytes::c_str(self.data, self.header.files + u64::from(name), NAME_LIMIT)?;
         Some((String::from_utf8_lossy(name), u32::try_from(line).ok()?))

@@ -30,23 +30,16 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut found: Vec<Found> = pids
         .filter(|&pid: &i32| pid as u32 != me)
         .filter_map(|pid| {
             let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
             let comm = comm.trim_end_matches('\n').to_owned();
             let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let program = arguments
-                .split(|&byte| byte == 0)
-                .next()
-                .unwrap_or_default();
+            let program = arguments.split(|&byte| byte == 0).next().unwrap_or_default();
             let program = String::from_utf8_lossy(program);
-            let program = Path::new(program.as_ref())
-                .file_name()
-                .and_then(|name| name.to_str());
+            let program = Path::new(program.as_ref()).file_name().and_then(|name| name.to_str());
             let cut = comm.len() == COMM_LEN && name.len() > COMM_LEN && name.starts_with(&comm);
             let matched = comm == name || program == Some(name) || (cut && program.is_none());
             let cmdline: Vec<_> = arguments
@@ -54,11 +47,7 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
                 .filter(|argument| !argument.is_empty())
                 .map(String::from_utf8_lossy)
                 .collect();
-            matched.then(|| Found {
-                pid,
-                comm,
-                cmdline: cmdline.join(" "),
-            })
+            matched.then(|| Found { pid, comm, cmdline: cmdline.join(" ") })
         })
         .collect();
     found.sort_by_key(|process| process.pid);
@@ -77,9 +66,7 @@ pub(super) struct Stat {
 
 impl Stat {
     pub(super) fn read(pid: i32) -> Option<Self> {
-        Self::parse(&String::from_utf8_lossy(
-            &fs::read(format!("/proc/{pid}/stat")).ok()?,
-        ))
+        Self::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
     }
 
     /// The name stands in parentheses and may itself contain some.
@@ -91,12 +78,7 @@ impl Stat {
         // proc(5): flags is field 9, starttime field 22; the state was field 3.
         let flags = fields.nth(5)?.parse().ok()?;
         let start = fields.nth(12)?.parse().ok()?;
-        Some(Self {
-            comm,
-            state,
-            flags,
-            start,
-        })
+        Some(Self { comm, state, flags, start })
     }
 
     pub(super) fn is_zombie(&self) -> bool {
@@ -111,12 +93,7 @@ impl Stat {
 /// The process a thread belongs to; the number itself for a process.
 pub(super) fn thread_group(pid: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Tgid:"))?
-        .trim()
-        .parse()
-        .ok()
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
 /// One line of /proc/PID/maps that has a file behind it.
@@ -136,10 +113,7 @@ pub(super) struct Mapping {
 pub(super) fn mappings(pid: i32) -> Result<Vec<Mapping>, TargetError> {
     let path = PathBuf::from(format!("/proc/{pid}/maps"));
     let text = fs::read(&path).map_err(|source| refused(pid, path, source))?;
-    Ok(String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(parse_mapping)
-        .collect())
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(parse_mapping).collect())
 }
 
 fn parse_mapping(line: &str) -> Option<Mapping> {
@@ -169,11 +143,7 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
 /// What an error on a file below /proc/PID means.
 pub(super) fn refused(pid: i32, path: PathBuf, source: io::Error) -> TargetError {
     match source.kind() {
-        io::ErrorKind::PermissionDenied => TargetError::Forbidden {
-            pid,
-            what: path,
-            source,
-        },
+        io::ErrorKind::PermissionDenied => TargetError::Forbidden { pid, what: path, source },
         // ESRCH comes from reading a file opened before the process ended.
         _ if source.kind() == io::ErrorKind::NotFound
             || source.raw_os_error() == Some(libc::ESRCH) =>
@@ -187,14 +157,8 @@ pub(super) fn refused(pid: i32, path: PathBuf, source: io::Error) -> TargetError
 /// Why a process has no executable.
 pub(super) fn gone(pid: i32) -> TargetError {
     match Stat::read(pid) {
-        Some(stat) if stat.is_kernel_thread() => TargetError::KernelThread {
-            pid,
-            comm: stat.comm,
-        },
-        Some(stat) if stat.is_zombie() => TargetError::Zombie {
-            pid,
-            comm: stat.comm,
-        },
+        Some(stat) if stat.is_kernel_thread() => TargetError::KernelThread { pid, comm: stat.comm },
+        Some(stat) if stat.is_zombie() => TargetError::Zombie { pid, comm: stat.comm },
         _ => TargetError::NoSuchProcess { pid },
     }
 }
@@ -216,10 +180,7 @@ mod tests {
     fn mappings_of_files() {
         let line = "7f00-7f10 r-xp 00001000 fe:01 123    /opt/a b.so (deleted)";
         let mapping = parse_mapping(line).unwrap();
-        assert_eq!(
-            (mapping.start, mapping.end, mapping.offset),
-            (0x7f00, 0x7f10, 0x1000)
-        );
+        assert_eq!((mapping.start, mapping.end, mapping.offset), (0x7f00, 0x7f10, 0x1000));
         assert_eq!((mapping.device, mapping.inode), ((0xfe, 1), 123));
         assert!(mapping.executable);
         assert_eq!(mapping.path, Path::new("/opt/a b.so (deleted)"));
@@ -232,26 +193,16 @@ mod tests {
         let me = std::process::id() as i32;
         assert!(Stat::read(me).is_some_and(|stat| !stat.is_zombie() && !stat.is_kernel_thread()));
         assert_eq!(thread_group(me), Some(me));
-        assert!(
-            mappings(me)
-                .unwrap()
-                .iter()
-                .any(|mapping| mapping.executable)
-        );
+        assert!(mappings(me).unwrap().iter().any(|mapping| mapping.executable));
     }
 
     #[test]
     fn a_sleeping_child_is_found_by_name() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("600")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = child.id() as i32;
         // The name and the arguments appear one after the other while it starts.
         let found = loop {
-            let found = find_by_name("sleep")
-                .into_iter()
-                .find(|found| found.pid == pid);
+            let found = find_by_name("sleep").into_iter().find(|found| found.pid == pid);
             if let Some(found) = found.filter(|found| !found.cmdline.is_empty()) {
                 break found;
             }

@@ -160,10 +160,7 @@ impl Target {
     fn take_mappings(&mut self, pid: i32, exe: &Path) -> Result<bool, TargetError> {
         let mut changed = false;
         let mut seen: Vec<(PathBuf, u64)> = Vec::new();
-        for mapping in mappings(pid)?
-            .into_iter()
-            .filter(|mapping| mapping.executable)
-        {
+        for mapping in mappings(pid)?.into_iter().filter(|mapping| mapping.executable) {
             let key = (mapping.path.clone(), mapping.inode);
             if seen.contains(&key) {
                 continue;
@@ -200,10 +197,7 @@ impl Target {
         let path = without_deleted(&mapping.path);
         let inside = path.strip_prefix("/").unwrap_or(&path);
         let by_root = Path::new(&format!("/proc/{pid}/root")).join(inside);
-        let by_map = format!(
-            "/proc/{pid}/map_files/{:x}-{:x}",
-            mapping.start, mapping.end
-        );
+        let by_map = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
         let by_root_identity = identity(&by_root);
         let same_file = by_root_identity == Some((mapping.device, mapping.inode));
         let same_inode = by_root_identity.is_some_and(|(_, inode)| inode == mapping.inode);
@@ -264,10 +258,7 @@ impl Target {
                 return;
             }
         };
-        for path in String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(listed_library)
-        {
+        for path in String::from_utf8_lossy(&output.stdout).lines().filter_map(listed_library) {
             match Module::open(&path, path.clone()) {
                 Ok(module) if module.inode == self.modules[0].inode => {}
                 Ok(module) => self.modules.push(module),
@@ -310,16 +301,8 @@ impl Target {
 
     /// The runtimes in it.
     pub fn runtimes(&self) -> Vec<Runtime> {
-        let versions = self
-            .modules
-            .iter()
-            .filter_map(|module| module.image.go_version());
-        versions
-            .map(|version| Runtime {
-                name: "go",
-                version: version.to_owned(),
-            })
-            .collect()
+        let versions = self.modules.iter().filter_map(|module| module.image.go_version());
+        versions.map(|version| Runtime { name: "go", version: version.to_owned() }).collect()
     }
 
     /// Whether the process still runs (and its number has not been given to another).
@@ -341,28 +324,16 @@ impl Target {
 fn identity(path: &Path) -> Option<Identity> {
     let metadata = fs::metadata(path).ok()?;
     let device = metadata.st_dev();
-    Some((
-        (
-            u64::from(libc::major(device)),
-            u64::from(libc::minor(device)),
-        ),
-        metadata.st_ino(),
-    ))
+    Some(((u64::from(libc::major(device)), u64::from(libc::minor(device))), metadata.st_ino()))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// /proc marks files that have been unlinked.
 fn without_deleted(path: &Path) -> PathBuf {
-    match path
-        .to_str()
-        .and_then(|text| text.strip_suffix(" (deleted)"))
-    {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
         Some(text) => PathBuf::from(text),
         None => path.to_owned(),
     }
@@ -404,17 +375,8 @@ mod tests {
         let (module, address) = target.locate(here).unwrap();
         assert_eq!(module, 0);
         let function = target.modules()[0].image.function_at(address).unwrap();
-        assert!(
-            function.name.ends_with("process::tests::our_own_process"),
-            "{}",
-            function.name
-        );
-        assert!(
-            target
-                .modules()
-                .iter()
-                .any(|module| module.name.starts_with("libc.so"))
-        );
+        assert!(function.name.ends_with("process::tests::our_own_process"), "{}", function.name);
+        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
     }
 
     #[test]
@@ -423,33 +385,19 @@ mod tests {
         let target = Target::of_file(&exe).unwrap();
         assert_eq!(target.exe(), exe);
         assert!(target.modules()[0].bias.is_none());
-        assert!(
-            target
-                .modules()
-                .iter()
-                .any(|module| module.name.starts_with("libc.so"))
-        );
+        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
     }
 
     #[test]
     fn processes_that_are_not_there() {
-        assert!(matches!(
-            Target::of_process(i32::MAX),
-            Err(TargetError::NoSuchProcess { .. })
-        ));
+        assert!(matches!(Target::of_process(i32::MAX), Err(TargetError::NoSuchProcess { .. })));
         let mut child = Command::new("true").spawn().unwrap();
         let pid = child.id() as i32;
         while !Stat::read(pid).is_some_and(|stat| stat.is_zombie()) {
             std::thread::yield_now();
         }
-        assert!(matches!(
-            Target::of_process(pid),
-            Err(TargetError::Zombie { .. })
-        ));
+        assert!(matches!(Target::of_process(pid), Err(TargetError::Zombie { .. })));
         child.wait().unwrap();
-        assert!(matches!(
-            Target::of_process(pid),
-            Err(TargetError::NoSuchProcess { .. })
-        ));
+        assert!(matches!(Target::of_process(pid), Err(TargetError::NoSuchProcess { .. })));
     }
 }

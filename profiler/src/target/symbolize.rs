@@ -55,9 +55,7 @@ impl Symbolizer {
         if self.cache.len() >= CACHE_LIMIT {
             self.cache.clear();
         }
-        self.cache
-            .entry((address, kind))
-            .or_insert_with(|| frames(target, address, kind))
+        self.cache.entry((address, kind)).or_insert_with(|| frames(target, address, kind))
     }
 }
 
@@ -66,12 +64,8 @@ fn frames(target: &Target, address: u64, kind: AddressKind) -> Vec<Frame> {
         AddressKind::Instruction => address,
         AddressKind::Return => address.wrapping_sub(1),
     };
-    let unknown = |module| Frame {
-        function: format!("{address:#x}"),
-        file: None,
-        line: None,
-        module,
-    };
+    let unknown =
+        |module| Frame { function: format!("{address:#x}"), file: None, line: None, module };
     let Some((module, wanted)) = target.locate(wanted) else {
         return vec![unknown(None)];
     };
@@ -98,10 +92,7 @@ mod tests {
         let mut symbolizer = Symbolizer::new();
         let here = our_own_functions_have_names as *const () as u64;
         let inside = symbolizer.frames(&target, here, AddressKind::Instruction)[0].clone();
-        assert!(
-            inside.function.ends_with("our_own_functions_have_names"),
-            "{inside:?}"
-        );
+        assert!(inside.function.ends_with("our_own_functions_have_names"), "{inside:?}");
         assert_eq!(inside.module.as_deref(), Some(target.name()));
         // A return to the first byte is from whatever lies before.
         let before = symbolizer.frames(&target, here, AddressKind::Return)[0].clone();

@@ -15,10 +15,7 @@ fn the_readme_example() {
     assert_eq!(entry.symbol, Symbol::Exact("my_get".into()));
     assert_eq!(entry.key, KeySource::CStr { pointer: ARG2 });
     assert_eq!((entry.format, entry.object), (KeyFormat::Str, ARG1));
-    assert_eq!(
-        (entry.kind.as_ref(), entry.module.as_deref()),
-        ("custom.map", None)
-    );
+    assert_eq!((entry.kind.as_ref(), entry.module.as_deref()), ("custom.map", None));
     assert!(entry.required);
 }
 
@@ -27,14 +24,7 @@ fn locks_modules_and_kinds() {
     let entry = parse("lock:LWLockAcquire@postgres lock=*(arg1+0x10)-8 kind=lwlock").unwrap();
     assert_eq!(entry.role, Role::Acquire);
     assert_eq!(entry.module.as_deref(), Some("postgres"));
-    assert_eq!(
-        entry.object,
-        Operand {
-            derefs: 1,
-            offsets: [16, -8, 0],
-            ..ARG1
-        }
-    );
+    assert_eq!(entry.object, Operand { derefs: 1, offsets: [16, -8, 0], ..ARG1 });
     assert_eq!(entry.kind, "lwlock");
 }
 
@@ -45,20 +35,14 @@ fn keys_in_every_format() {
         (entry.key, entry.format)
     };
     let int = |size| KeySource::Int { value: ARG2, size };
-    let slice = KeySource::Str {
-        pointer: ARG2,
-        len: ARG3,
-    };
+    let slice = KeySource::Str { pointer: ARG2, len: ARG3 };
     assert_eq!(key("key=arg2"), (int(8), KeyFormat::Int));
     assert_eq!(key("key=arg2:int32"), (int(4), KeyFormat::Int));
     assert_eq!(key("key=arg2:uint16"), (int(2), KeyFormat::Uint));
     assert_eq!(key("key=arg2:hex"), (int(8), KeyFormat::Hex));
     assert_eq!(key("key=arg2 len=arg3"), (slice, KeyFormat::Str));
     assert_eq!(key("len=arg3 key=arg2:bytes"), (slice, KeyFormat::Bytes));
-    let bytes = KeySource::Bytes {
-        pointer: ARG2,
-        size: 16,
-    };
+    let bytes = KeySource::Bytes { pointer: ARG2, size: 16 };
     assert_eq!(key("key=arg2:bytes16"), (bytes, KeyFormat::Bytes));
     assert_eq!(key("map=arg1"), (KeySource::None, KeyFormat::Bytes));
 }
@@ -66,18 +50,9 @@ fn keys_in_every_format() {
 #[test]
 fn symbols_of_every_language() {
     let symbol = |text: &str| parse(text).unwrap().symbol;
-    assert_eq!(
-        symbol("lookup:my::map::get"),
-        Symbol::Exact("my::map::get".into())
-    );
-    assert_eq!(
-        symbol("lookup:main.(*Cache).Get"),
-        Symbol::Exact("main.(*Cache).Get".into())
-    );
-    assert_eq!(
-        symbol("lookup:main.(*Cache).*"),
-        Symbol::Glob("main.(*Cache).*".into())
-    );
+    assert_eq!(symbol("lookup:my::map::get"), Symbol::Exact("my::map::get".into()));
+    assert_eq!(symbol("lookup:main.(*Cache).Get"), Symbol::Exact("main.(*Cache).Get".into()));
+    assert_eq!(symbol("lookup:main.(*Cache).*"), Symbol::Glob("main.(*Cache).*".into()));
     assert_eq!(symbol("lookup:*::get"), Symbol::Glob("*::get".into()));
 }
 
@@ -131,17 +106,11 @@ fn the_caret_stands_under_the_place() {
 
 /// An operand and how it is written.
 fn operands() -> impl Strategy<Value = (String, Operand)> {
-    let offset = prop_oneof![
-        Just(0),
-        any::<i32>().prop_filter("has a negative", |&n| n != i32::MIN)
-    ];
+    let offset =
+        prop_oneof![Just(0), any::<i32>().prop_filter("has a negative", |&n| n != i32::MIN)];
     let register = 0..REGISTERS.len();
-    (
-        register,
-        0..=DEREFS_LIMIT,
-        [offset.clone(), offset.clone(), offset],
-    )
-        .prop_map(|(register, derefs, mut offsets)| {
+    (register, 0..=DEREFS_LIMIT, [offset.clone(), offset.clone(), offset]).prop_map(
+        |(register, derefs, mut offsets)| {
             let (name, register) = REGISTERS[register];
             let mut text = name.to_owned();
             for (index, offset) in offsets.iter_mut().enumerate() {
@@ -156,15 +125,9 @@ fn operands() -> impl Strategy<Value = (String, Operand)> {
                     text = format!("{text}{offset:+}");
                 }
             }
-            (
-                text,
-                Operand {
-                    derefs,
-                    offsets,
-                    ..Operand::reg(register)
-                },
-            )
-        })
+            (text, Operand { derefs, offsets, ..Operand::reg(register) })
+        },
+    )
 }
 
 proptest! {
