@@ -7,18 +7,19 @@ use probe_ebpf::{Operand, Reg};
 
 use super::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task};
 
-/// Demangled names; where std keeps its futex locks has moved between releases.
+/// Demangled names. Where std keeps its futex locks has moved between releases, and
+/// Rust's newer mangling writes `<path::Type>::method` for `path::Type::method`.
 const LOCKS: &[(&str, &str)] = &[
-    ("std::sys::*::Mutex::lock_contended", "std::sync::Mutex"),
-    ("std::sys::*::RwLock::read_contended", "std::sync::RwLock"),
-    ("std::sys::*::RwLock::write_contended", "std::sync::RwLock"),
-    ("parking_lot::raw_mutex::RawMutex::lock_slow", "parking_lot::Mutex"),
-    ("parking_lot::raw_rwlock::RawRwLock::lock_shared_slow", "parking_lot::RwLock"),
-    ("parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow", "parking_lot::RwLock"),
-    ("parking_lot::raw_rwlock::RawRwLock::lock_upgradable_slow", "parking_lot::RwLock"),
-    ("parking_lot::raw_rwlock::RawRwLock::upgrade_slow", "parking_lot::RwLock"),
-    ("dashmap::lock::RawRwLock::lock_shared_slow", "dashmap::RwLock"),
-    ("dashmap::lock::RawRwLock::lock_exclusive_slow", "dashmap::RwLock"),
+    ("*std::sys::*::Mutex*::lock_contended", "std::sync::Mutex"),
+    ("*std::sys::*::RwLock*::read_contended", "std::sync::RwLock"),
+    ("*std::sys::*::RwLock*::write_contended", "std::sync::RwLock"),
+    ("*parking_lot::raw_mutex::RawMutex*::lock_slow", "parking_lot::Mutex"),
+    ("*parking_lot::raw_rwlock::RawRwLock*::lock_shared_slow", "parking_lot::RwLock"),
+    ("*parking_lot::raw_rwlock::RawRwLock*::lock_exclusive_slow", "parking_lot::RwLock"),
+    ("*parking_lot::raw_rwlock::RawRwLock*::lock_upgradable_slow", "parking_lot::RwLock"),
+    ("*parking_lot::raw_rwlock::RawRwLock*::upgrade_slow", "parking_lot::RwLock"),
+    ("*dashmap::lock::RawRwLock*::lock_shared_slow", "dashmap::RwLock"),
+    ("*dashmap::lock::RawRwLock*::lock_exclusive_slow", "dashmap::RwLock"),
 ];
 
 /// Entries for Rust.

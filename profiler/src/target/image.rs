@@ -266,10 +266,8 @@ impl Image {
                 "no moduledata belongs to this Go function table, so its addresses are unknown";
             return Err(self.bad(place.offset, what.into()));
         };
-        let functions_end = module.text.checked_add(u64::from(place.header.text_size()));
-        let executable = functions_end.is_some_and(|_| {
-            self.probe_offset(module.text, u64::from(place.header.text_size())).is_some()
-        });
+        let text_size = u64::from(place.header.text_size());
+        let executable = self.probe_offset(module.text, text_size).is_some();
         if !executable {
             let what = format!(
                 "the Go function table claims code at {:#x} that no executable segment holds",
@@ -453,3 +451,6 @@ impl Image {
         Some((file.into_owned(), line))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ impl ReadMemory for Target {
 impl Target {
     /// Fills `buffer` from the process only.
     pub(crate) fn read_live(&self, address: u64, buffer: &mut [u8]) -> bool {
-        let Some(pid) = self.pid() else { return false };
+        let Some(pid) = self.running() else { return false };
         let Ok(base) = usize::try_from(address) else {
             return false;
         };
@@ -98,6 +98,18 @@ mod tests {
         assert!(target.read_files(address + 1, &mut bytes[..3]));
         assert_eq!(bytes[..3], expected.to_le_bytes()[1..4]);
         assert_eq!(target.u64(expected), Some(WORD));
+    }
+
+    #[test]
+    fn a_held_process_is_not_yet_the_program() {
+        let exe = std::env::current_exe().unwrap();
+        let mut target = Target::of_launch(std::process::id() as i32, &exe).unwrap();
+        let address = (&raw const WORD).addr() as u64;
+        let mut bytes = [0; 8];
+        assert!(!target.read_live(address, &mut bytes));
+        assert!(target.refresh().unwrap());
+        assert!(target.read_live(address, &mut bytes));
+        assert_eq!(u64::from_le_bytes(bytes), WORD);
     }
 
     #[test]

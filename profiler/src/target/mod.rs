@@ -7,6 +7,8 @@
 mod buildinfo;
 mod bytes;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod gotypes;
 mod image;
 mod launch;

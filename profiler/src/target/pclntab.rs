@@ -162,8 +162,12 @@ fn scan(image: &Image, address: u64, offset: u64, size: u64) -> Option<Place> {
         if matches!(chunk, [0xf0 | 0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]) {
             let at = index as u64 * 8;
             if let Ok(header) = Header::parse(&data[index * 8..]) {
-                let place =
-                    Place { address: address + at, offset: offset + at, size: size - at, header };
+                let place = Place {
+                    address: address.wrapping_add(at),
+                    offset: offset + at,
+                    size: size - at,
+                    header,
+                };
                 return Some(place);
             }
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::error::TargetError;
+use super::error::{ImageError, TargetError};
 use super::image::Image;
 use super::proc_fs::{Mapping, Stat, gone, mappings, refused, thread_group};
 
@@ -91,6 +91,8 @@ pub struct Target {
     start: Option<u64>,
     /// The executable's device and inode, to notice a later exec.
     exe: Option<Identity>,
+    /// The process has executed it; before, its memory is another program's.
+    executed: bool,
     /// File name of the executable, for the reader.
     name: String,
     modules: Vec<Module>,
@@ -104,11 +106,18 @@ impl Target {
         let link = PathBuf::from(format!("/proc/{pid}/exe"));
         let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
         let start = Stat::read(pid).map(|stat| stat.start);
-        let module = Module::open(&without_deleted(&exe), link)?;
+        let module = match Module::open(&without_deleted(&exe), link.clone()) {
+            // It may have ended meanwhile.
+            Err(TargetError::Image(ImageError::Io { source, .. })) => {
+                return Err(refused(pid, link, source));
+            }
+            other => other?,
+        };
         let mut target = Self {
             pid: Some(pid),
             start,
             exe: identity(&module.attach_path),
+            executed: true,
             name: module.name.clone(),
             modules: vec![module],
             notes: Vec::new(),
@@ -124,6 +133,7 @@ impl Target {
             pid: None,
             start: None,
             exe: identity(path),
+            executed: false,
             name: module.name.clone(),
             modules: vec![module],
             notes: Vec::new(),
@@ -155,6 +165,7 @@ impl Target {
             // Still held before its exec, or it has executed another program since.
             return Ok(false);
         }
+        self.executed = true;
         self.take_mappings(pid, &exe)
     }
 
@@ -278,6 +289,11 @@ impl Target {
     /// The process; `None` for a file.
     pub fn pid(&self) -> Option<i32> {
         self.pid
+    }
+
+    /// The process, once the executable runs in it.
+    pub(super) fn running(&self) -> Option<i32> {
+        self.pid.filter(|_| self.executed)
     }
 
     /// File name of the executable.

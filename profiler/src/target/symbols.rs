@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use object::Endianness;
 use object::elf;
-use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
+use object::read::elf::{FileHeader as _, SectionHeader as _, SectionTable, Sym as _};
 
 use super::bytes;
 use super::error::ImageError;
@@ -15,6 +15,8 @@ use super::image::{Function, FunctionKind, Image};
 
 /// Longest symbol name read, in bytes. Longer ones exist in C++ and are not wanted.
 const NAME_LIMIT: usize = 4096;
+/// `VERSYM_HIDDEN` of the gABI's symbol versioning: not the default version.
+const HIDDEN: u16 = 0x8000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Symbol {
@@ -23,12 +25,26 @@ struct Symbol {
     /// File offset of the name.
     name: u64,
     ifunc: bool,
+    /// An old version of a symbol, kept for programs linked long ago.
+    compat: bool,
 }
 
 /// The symbols of one image.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     sorted: Vec<Symbol>,
+}
+
+/// The versions of dynamic symbols, by index; empty where there are none.
+fn versions<'data>(
+    kind: elf::SectionType,
+    sections: &SectionTable<'data, elf::FileHeader64<Endianness>>,
+    data: &'data [u8],
+) -> &'data [elf::Versym<Endianness>] {
+    match sections.gnu_versym(Endianness::Little, data) {
+        Ok(Some((versions, _))) if kind == elf::SHT_DYNSYM => versions,
+        _ => &[],
+    }
 }
 
 impl Symbols {
@@ -51,9 +67,10 @@ impl Symbols {
             let bad = |error| image.bad(offset, format!("symbol table: {error}"));
             let symbols: &[elf::Sym64<Endianness>] =
                 section.data_as_array(endian, data).map_err(bad)?;
+            let versions = versions(kind, &sections, data);
             let link = object::SectionIndex(section.sh_link(endian) as usize);
             let strings = sections.section(link).map_err(bad)?.sh_offset(endian);
-            sorted.extend(symbols.iter().filter_map(|symbol| {
+            sorted.extend(symbols.iter().enumerate().filter_map(|(index, symbol)| {
                 let ifunc = symbol.st_type() == elf::STT_GNU_IFUNC;
                 let address = symbol.st_value(endian);
                 let wanted = (symbol.st_type() == elf::STT_FUNC || ifunc)
@@ -65,6 +82,9 @@ impl Symbols {
                     size: symbol.st_size(endian),
                     name: strings.checked_add(u64::from(symbol.st_name(endian)))?,
                     ifunc,
+                    compat: versions
+                        .get(index)
+                        .is_some_and(|version| version.0.get(endian).0 & HIDDEN != 0),
                 })
             }));
         }
@@ -87,9 +107,10 @@ impl Symbols {
     fn function<'a>(&'a self, image: &'a Image, index: usize) -> Option<Function<'a>> {
         let symbol = *self.sorted.get(index)?;
         let raw = String::from_utf8_lossy(bytes::c_str(image.data(), symbol.name, NAME_LIMIT)?);
-        // `.symtab` of glibc itself carries versions in the name.
-        let raw = match raw.find('@') {
+        // The default version goes by the plain name, in `.symtab` after `@@`.
+        let raw = match raw.find("@@") {
             Some(at) if at > 0 => Cow::Owned(raw[..at].to_owned()),
+            _ if symbol.compat => Cow::Owned(format!("{raw}@compat")),
             _ => raw,
         };
         let name = match rustc_demangle::try_demangle(&raw) {
