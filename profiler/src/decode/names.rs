@@ -2,6 +2,8 @@
 //!
 //! In: addresses from records. Out: ids, and [`Definitions`] of the new ones.
 
+use std::collections::HashMap;
+
 use probe_ebpf::OpHead;
 
 use super::{Interned, SiteInfo};
@@ -29,9 +31,27 @@ pub struct TypeText {
     pub format: KeyFormat,
 }
 
+impl TypeText {
+    /// Whether it is a type of the program's own rather than a shape: the compiler
+    /// names those `go.shape.*` (cmd/compile/internal/noder/reader.go, Go 1.18+).
+    fn is_concrete(&self) -> bool {
+        self.name.as_ref().is_none_or(|name| !name.contains("go.shape."))
+    }
+}
+
+/// The map that lies at an address.
+struct Known {
+    map: MapId,
+    type_address: u64,
+    /// Its type is its own, not the shape that generic code goes by.
+    is_concrete: bool,
+}
+
 pub(super) struct Names<R> {
     pub(super) resolver: R,
-    maps: Interned<(u64, u64, String)>,
+    maps: HashMap<(u64, String), Known>,
+    types: HashMap<u64, Option<TypeText>>,
+    map_count: MapId,
     locks: Interned<(u64, String)>,
     stacks: Interned<Box<[u64]>>,
     addresses: Interned<u64>,
@@ -42,7 +62,9 @@ impl<R: Resolver> Names<R> {
     pub(super) fn new(resolver: R) -> Self {
         Self {
             resolver,
-            maps: Interned::default(),
+            maps: HashMap::new(),
+            types: HashMap::new(),
+            map_count: 0,
             locks: Interned::default(),
             stacks: Interned::default(),
             addresses: Interned::default(),
@@ -55,19 +77,41 @@ impl<R: Resolver> Names<R> {
     }
 
     /// The map of an operation. Another type at the same address is another map:
-    /// memory is reused.
+    /// memory is reused. But growth does not tell the type, and generic code may
+    /// pass the one it was compiled for (`map[go.shape.string]int`).
     pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
-        let aux = if site.is_go { head.aux } else { 0 };
-        let (id, is_new) = self.maps.get((head.object, aux, site.kind.clone()));
-        if is_new {
-            let info = self.describe_map(site, head);
-            self.new.maps.insert(id, info);
+        let type_address = if site.is_go { head.aux } else { 0 };
+        let place = (head.object, site.kind.clone());
+        if let Some(known) = self.maps.get(&place)
+            && (known.type_address == type_address || type_address == 0)
+        {
+            return known.map;
         }
-        id
+        let text = self.map_type(type_address);
+        let is_concrete = text.as_ref().is_some_and(TypeText::is_concrete);
+        let map = match self.maps.get(&place) {
+            Some(known) if !is_concrete => return known.map,
+            Some(known) if !known.is_concrete => known.map,
+            _ => {
+                self.map_count += 1;
+                self.map_count - 1
+            }
+        };
+        self.maps.insert(place, Known { map, type_address, is_concrete });
+        let info = self.describe_map(site, head, text);
+        self.new.maps.insert(map, info);
+        map
     }
 
-    fn describe_map(&mut self, site: &SiteInfo, head: &OpHead) -> MapInfo {
-        let text = if site.is_go { self.resolver.map_type(head.aux) } else { None };
+    fn map_type(&mut self, address: u64) -> Option<TypeText> {
+        if address == 0 {
+            return None;
+        }
+        let resolver = &mut self.resolver;
+        self.types.entry(address).or_insert_with(|| resolver.map_type(address)).clone()
+    }
+
+    fn describe_map(&mut self, site: &SiteInfo, head: &OpHead, text: Option<TypeText>) -> MapInfo {
         let unreadable = head.flags & probe_ebpf::op_flags::OBJECT_UNREADABLE != 0;
         MapInfo {
             address: (site.has_object && !unreadable).then_some(head.object),

@@ -16,11 +16,14 @@ struct Code(HashMap<u64, &'static str>);
 
 impl Resolver for Code {
     fn map_type(&mut self, address: u64) -> Option<TypeText> {
-        (address == 0x7000).then(|| TypeText {
-            name: Some("map[string]int".into()),
-            key: Some("string".into()),
-            format: KeyFormat::Str,
-        })
+        let name = match address {
+            0x7000 => "map[string]int",
+            0x7100 => "map[string]bool",
+            0x7200 => "map[go.shape.string]go.shape.int",
+            _ => return None,
+        };
+        let key = Some("string".into());
+        Some(TypeText { name: Some(name.into()), key, format: KeyFormat::Str })
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
@@ -148,6 +151,26 @@ fn another_type_at_the_same_address_is_another_map() {
     decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
     decoder.record(&op_bytes(0xc000, 0x7100, b"hot"), &mut seen);
     assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn an_operation_that_does_not_know_the_type_is_on_the_map_that_lies_there() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    decoder.record(&op_bytes(0xc000, 0, b""), &mut seen);
+    decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
+    decoder.record(&op_bytes(0xc000, 0, b""), &mut seen);
+    assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0, 0, 0]);
+    assert_eq!(decoder.definitions().maps[&0].type_name.as_deref(), Some("map[string]int"));
+}
+
+#[test]
+fn generic_code_that_passes_a_shape_is_on_the_map_that_lies_there() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for aux in [0x7200, 0x7000, 0x7200, 0x7000] {
+        decoder.record(&op_bytes(0xc000, aux, b"hot"), &mut seen);
+    }
+    assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0, 0, 0, 0]);
+    assert_eq!(decoder.definitions().maps[&0].type_name.as_deref(), Some("map[string]int"));
 }
 
 #[test]
