@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand};
 
+pub use crate::target::KeyFormat;
 pub use sema::{RWMUTEX_LOCK, SEMA_DEPTH, SEMA_USERS, SemaUser, is_runtime};
 
 /// What a probe at the function tells.
@@ -69,21 +70,6 @@ pub enum KeySource {
         /// Where the pointer is.
         pointer: Operand,
     },
-}
-
-/// How a key is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub enum KeyFormat {
-    /// Signed decimal of the key's bytes, little endian.
-    Int,
-    /// Unsigned decimal.
-    Uint,
-    /// `0x` and hexadecimal digits of the number.
-    Hex,
-    /// Quoted text.
-    Str,
-    /// Hexadecimal bytes in memory order.
-    Bytes,
 }
 
 /// Who performs the operation.

@@ -3,6 +3,7 @@
 //! In: raw records, the plan's sites, and a [`Resolver`] that knows the target's
 //! types and code. Out: calls of a [`Sink`], and the names of what they refer to.
 
+mod definitions;
 mod names;
 mod records;
 mod waits;
@@ -11,20 +12,18 @@ use std::collections::HashMap;
 
 use probe_ebpf::{Op, OpHead, OpenWait, op_flags};
 
+pub use definitions::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId};
 use names::Names;
 pub use names::{Resolver, TypeText};
 use records::{Record, read};
 use waits::{Segment, Settled, Settler};
 
-use crate::{
-    catalog::Role,
-    model::{Definitions, LockId, MapId, StackId},
-    placement::Plan,
-};
+use crate::{catalog::Role, placement::Plan};
 
 /// Takes what is decoded.
 pub trait Sink {
-    /// One operation of a map; see [`crate::model::Builder::operation`].
+    /// One operation of a map; `key` is the bytes that were carried and
+    /// its true length; `caller` the return address.
     fn operation(
         &mut self,
         map: MapId,

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use probe_ebpf::OpHead;
 
+use super::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId};
 use super::{Interned, SiteInfo};
 use crate::{
     catalog::{self, KeyFormat},
-    model::{Definitions, Frame, LockId, LockInfo, MapId, MapInfo, StackId},
+    target::Frame,
 };
 
 /// What the target can tell of its types and code.

@@ -7,8 +7,8 @@ use probe_ebpf::{MAX_FRAMES, Op, OpHead, Operand, Reg, ShortOp, Wait, key_kind, 
 use super::*;
 use crate::{
     catalog::{KeyFormat, Role},
-    model::Frame,
     placement::{Cost, Program, Site},
+    target::Frame,
 };
 
 /// Code in which every address of a hundred belongs to one function.

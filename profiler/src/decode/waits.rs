@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{LockId, StackId};
+use super::{LockId, StackId};
 
 /// How long after a park's end the same goroutine may be found to park again for
 /// the same lock: it must be scheduled, spin, and enter the runtime, ns.

@@ -10,8 +10,8 @@ use probe_ebpf::Op;
 
 use super::callers::{Callers, Waiters};
 use super::hist::WaitHist;
-use super::slice::{LockId, LockSlice, MapId, MapSlice, Slice, StackId};
 use super::space_saving::{Budget, SpaceSaving};
+use super::{LockId, LockSlice, MapId, MapSlice, Slice, StackId};
 
 /// Bounds of what is kept, in an interval and in a session alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use probe_ebpf::Op;
 
-use super::slice::{Ops, StackId, WaiterSlice};
+use super::{Ops, StackId, WaiterSlice};
 
 /// What did not fit is counted under this address.
 pub(crate) const OTHER: u64 = 0;

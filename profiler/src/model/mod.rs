@@ -22,3 +22,8 @@ pub use builder::*;
 pub use key_text::key_text;
 pub use session::{LAST_KEYS, Session, SliceTotals};
 pub use slice::*;
+
+pub use crate::{
+    decode::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId},
+    target::Frame,
+};

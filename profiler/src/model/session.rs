@@ -9,12 +9,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::builder::{Limits, add_lost, lost};
 use super::callers::{Callers, Waiters};
 use super::hist::WaitHist;
-use super::slice::{
-    Definitions, KeySlice, LockId, LockSlice, MapId, MapSlice, Ops, Slice, TargetInfo,
-};
 use super::space_saving::{Budget, SpaceSaving};
 use super::summarize;
 use super::summary::Summary;
+use super::{Definitions, KeySlice, LockId, LockSlice, MapId, MapSlice, Ops, Slice, TargetInfo};
 
 /// Slices whose totals are kept: two minutes of them at one a second.
 const HISTORY: usize = 120;

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use probe_ebpf::Op;
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::hist::WaitHist;
-use crate::catalog::KeyFormat;
+use crate::decode::{LockId, MapId, StackId};
 
 /// Operations by kind, indexed by [`Op`]. All sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,13 +37,6 @@ impl Ops {
     }
 }
 
-/// Index of a map in [`Definitions::maps`], unique in a run.
-pub type MapId = u32;
-/// Index of a lock in [`Definitions::locks`], unique in a run.
-pub type LockId = u32;
-/// Index of a stack in [`Definitions::stacks`], unique in a run.
-pub type StackId = u32;
-
 /// A key as it lay in the target's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
@@ -52,84 +44,6 @@ pub struct Key {
     pub bytes: Box<[u8]>,
     /// The key's true length in bytes; more than `bytes.len()` where it was cut.
     pub len: u64,
-}
-
-/// What is known of a map.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MapInfo {
-    /// Where it lies; `None` where the catalog does not say.
-    pub address: Option<u64>,
-    /// `go.map`, or what the catalog calls it.
-    pub kind: String,
-    /// The type as the program writes it, `map[string]*main.Session`.
-    pub type_name: Option<String>,
-    /// The key's type as the program writes it.
-    pub key_type: Option<String>,
-    /// What a person would call it.
-    pub label: Option<String>,
-    /// How its keys are shown.
-    pub key_format: KeyFormat,
-}
-
-/// What is known of a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LockInfo {
-    /// Where it lies; `None` where the catalog does not say.
-    pub address: Option<u64>,
-    /// `sync.Mutex`, `sync.RWMutex`, or what the catalog calls it.
-    pub kind: String,
-    /// What a person would call it.
-    pub label: Option<String>,
-}
-
-/// A line of code.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-pub struct Frame {
-    /// `main.(*Cache).Get`; an address where no symbol is known.
-    pub function: String,
-    /// Source file.
-    #[serde(default)]
-    pub file: Option<String>,
-    /// Line in it, from 1.
-    #[serde(default)]
-    pub line: Option<u32>,
-    /// File name of the module.
-    #[serde(default)]
-    pub module: Option<String>,
-}
-
-impl Serialize for Frame {
-    /// Leaves out in JSON what is not known. A recording has no field names by which
-    /// to tell that one is missing, so there all are written.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let all = !serializer.is_human_readable();
-        let mut fields = serializer.serialize_struct("Frame", 4)?;
-        fields.serialize_field("function", &self.function)?;
-        if all || self.file.is_some() {
-            fields.serialize_field("file", &self.file)?;
-        }
-        if all || self.line.is_some() {
-            fields.serialize_field("line", &self.line)?;
-        }
-        if all || self.module.is_some() {
-            fields.serialize_field("module", &self.module)?;
-        }
-        fields.end()
-    }
-}
-
-/// Names for the ids that slices use; later definitions of an id replace earlier ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Definitions {
-    /// Maps.
-    pub maps: BTreeMap<MapId, MapInfo>,
-    /// Locks.
-    pub locks: BTreeMap<LockId, LockInfo>,
-    /// Stacks as code addresses, innermost first.
-    pub stacks: BTreeMap<StackId, Vec<u64>>,
-    /// What stands at a code address (callers and stack entries alike); several
-    /// frames where functions were inlined, innermost first.
-    pub frames: BTreeMap<u64, Vec<Frame>>,
 }
 
 /// One key in one interval.

@@ -21,7 +21,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use probe_ebpf::{Op, SHORT_KEY};
 
-use super::slice::{Key, KeySlice, Ops};
+use super::{Key, KeySlice, Ops};
 
 /// Entries every table may have however many the others use, so that one big map
 /// does not hide the keys of all others.

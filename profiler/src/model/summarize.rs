@@ -6,10 +6,10 @@
 use super::callers::OTHER;
 use super::key_text::{is_cut, key_text};
 use super::session::{LockSum, MapSum, Sum};
-use super::slice::{self, Definitions, Frame, LockId, MapId, MapInfo, StackId, TargetInfo};
 use super::summary::{
     Caller, Cost, Key, Lock, Map, Ops, Runtime, SCHEMA, Summary, Target, Waiter, Window,
 };
+use super::{Definitions, Frame, LockId, MapId, MapInfo, StackId, TargetInfo, slice};
 use crate::catalog::KeyFormat;
 
 /// What stands for call sites beyond the limit.

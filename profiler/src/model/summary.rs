@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::slice::Frame;
+use super::Frame;
 
 /// Value of [`Summary::schema`].
 pub const SCHEMA: &str = "mapprof.summary.v1";

@@ -4,8 +4,7 @@
 
 use crate::{
     decode::{Resolver, TypeText},
-    model::Frame,
-    target::{AddressKind, Symbolizer, Target},
+    target::{AddressKind, Frame, Symbolizer, Target},
 };
 
 pub(super) struct TargetResolver {
@@ -36,15 +35,6 @@ impl Resolver for TargetResolver {
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
-        self.symbols
-            .frames(&self.target, return_address, AddressKind::Return)
-            .iter()
-            .map(|frame| Frame {
-                function: frame.function.clone(),
-                file: frame.file.clone(),
-                line: frame.line,
-                module: frame.module.clone(),
-            })
-            .collect()
+        self.symbols.frames(&self.target, return_address, AddressKind::Return).to_vec()
     }
 }

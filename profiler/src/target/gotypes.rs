@@ -6,7 +6,6 @@
 
 use super::memory::ReadMemory;
 use super::process::Target;
-use crate::catalog::KeyFormat;
 
 const SIZE: u64 = 0;
 const TFLAG: u64 = 20;
@@ -23,6 +22,21 @@ const TFLAG_EXTRA_STAR: u8 = 1 << 1;
 const NAME_LIMIT: u64 = 4096;
 /// Largest key believed, in bytes: larger ones are a sign of a wrong address.
 const KEY_LIMIT: u64 = 1 << 24;
+
+/// How a key is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum KeyFormat {
+    /// Signed decimal of the key's bytes, little endian.
+    Int,
+    /// Unsigned decimal.
+    Uint,
+    /// `0x` and hexadecimal digits of the number.
+    Hex,
+    /// Quoted text.
+    Str,
+    /// Hexadecimal bytes in memory order.
+    Bytes,
+}
 
 /// The type of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ mod symbolize;
 mod symbols;
 
 pub use error::{ImageError, TargetError};
-pub use gotypes::GoMapType;
+pub use gotypes::{GoMapType, KeyFormat};
 pub use image::{Function, FunctionKind, Image};
 pub use launch::{Held, LaunchError, exec_if_held};
 pub use memory::ReadMemory;

@@ -4,6 +4,8 @@
 //! where nothing is known.
 
 use hashbrown::HashMap;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::process::Target;
 
@@ -11,16 +13,39 @@ use super::process::Target;
 const CACHE_LIMIT: usize = 1 << 16;
 
 /// A line of code.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct Frame {
     /// `main.(*Cache).Get`; an address where no symbol is known.
     pub function: String,
     /// Source file.
+    #[serde(default)]
     pub file: Option<String>,
     /// Line in it, from 1.
+    #[serde(default)]
     pub line: Option<u32>,
     /// File name of the module.
+    #[serde(default)]
     pub module: Option<String>,
+}
+
+impl Serialize for Frame {
+    /// Leaves out in JSON what is not known. A recording has no field names by which
+    /// to tell that one is missing, so there all are written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = !serializer.is_human_readable();
+        let mut fields = serializer.serialize_struct("Frame", 4)?;
+        fields.serialize_field("function", &self.function)?;
+        if all || self.file.is_some() {
+            fields.serialize_field("file", &self.file)?;
+        }
+        if all || self.line.is_some() {
+            fields.serialize_field("line", &self.line)?;
+        }
+        if all || self.module.is_some() {
+            fields.serialize_field("module", &self.module)?;
+        }
+        fields.end()
+    }
 }
 
 /// Whether an address is where execution goes on after a call.
