@@ -47,16 +47,23 @@ pub struct Refused {
 /// Probes in place.
 #[derive(Debug)]
 pub struct Attachment {
-    /// Held for their drop; the order is that of [`ORDER`].
-    links: Vec<Vec<OwnedFd>>,
+    /// Held for their drop, by what they are part of.
+    links: Vec<(Stage, OwnedFd)>,
     /// Probes in place.
     pub attached: usize,
     /// Probes that the kernel refused.
     pub refused: Vec<Refused>,
 }
 
-/// Ends before beginnings, so that no wait is begun whose end would be missed.
-/// Taken out in reverse.
+/// Beginnings are attached last and taken out first, so that no wait is begun
+/// whose end would be missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Begins,
+    Other,
+}
+
+/// In the order of attaching.
 const ORDER: [Program; 6] = [
     Program::WaitEnd,
     Program::WaitPark,
@@ -191,7 +198,9 @@ impl Attachment {
                 })
             }
         };
-        self.links.push(held);
+        let begins = [Program::AcquireEnter.name(), Program::WaitBegin.name()].contains(&program);
+        let stage = if begins { Stage::Begins } else { Stage::Other };
+        self.links.extend(held.into_iter().map(|link| (stage, link)));
         Ok(())
     }
 
@@ -216,9 +225,11 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // Groups go in reverse order; within a group closing in parallel saves
-        // the grace period that each close waits for.
-        while let Some(group) = self.links.pop() {
+        let (begins, others): (Vec<_>, Vec<_>) =
+            self.links.drain(..).partition(|(stage, _)| *stage == Stage::Begins);
+        for group in [begins, others] {
+            // Each close waits for a grace period of the kernel; together they
+            // wait for one.
             std::thread::scope(|scope| {
                 for link in group {
                     scope.spawn(move || drop(link));

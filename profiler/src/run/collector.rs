@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +27,8 @@ use crate::{
 
 /// Pause between two looks at the rings.
 const NAP: Duration = Duration::from_millis(3);
+/// Nice value of the collecting thread.
+const NICE: libc::c_int = -15;
 /// How often the target's life and mappings are looked at.
 const CHECK: Duration = Duration::from_millis(20);
 
@@ -86,7 +89,6 @@ impl Collector {
         mut kernel: Kernel,
         rings: Rings,
         counters: Counters,
-        attachment: Attachment,
         target: Target,
         plan: Plan,
         costs: HitCosts,
@@ -103,7 +105,7 @@ impl Collector {
             kernel,
             rings,
             counters,
-            attachment: Some(attachment),
+            attachment: None,
             decoder,
             tally: Tally { builder: Builder::new(options.limits), records: 0, waits: 0 },
             plan,
@@ -120,8 +122,33 @@ impl Collector {
         }
     }
 
+    /// Puts the probes in place. The first of them are hit while the last are not
+    /// in yet, so the rings are drained meanwhile.
+    pub(super) fn attach(&mut self) -> Result<&Attachment, KernelError> {
+        let target = &self.decoder.resolver().target;
+        let pid = target.pid().unwrap_or(0) as u32;
+        let paths: Vec<PathBuf> =
+            target.modules().iter().map(|module| module.attach_path.clone()).collect();
+        let Self { kernel, plan, .. } = self;
+        let attachment = drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || {
+            Attachment::new(kernel, plan, &paths, pid)
+        })?;
+        let now = Instant::now();
+        (self.began, self.slice_began, self.slice_unix_ns) = (now, now, unix_ns());
+        Ok(self.attachment.insert(attachment))
+    }
+
+    /// Takes the probes out, draining meanwhile; returns how long it took.
+    fn detach(&mut self) -> Duration {
+        let began = Instant::now();
+        let attachment = self.attachment.take();
+        drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || drop(attachment));
+        began.elapsed()
+    }
+
     /// Collects until it is over.
     pub(super) fn run(mut self, updates: &UnboundedSender<Update>) {
+        hurry();
         // The first figures should not take a whole interval.
         let mut next = self.options.interval / 4;
         let mut next_check = Instant::now();
@@ -155,9 +182,7 @@ impl Collector {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, decoder, tally, .. } = self;
-        let taken = rings.drain(|record| decoder.record(record, tally));
-        tally.records += taken as u64;
+        let taken = drain(&mut self.rings, &mut self.decoder, &mut self.tally);
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -260,9 +285,7 @@ impl Collector {
         if reason != Reason::TargetEnded {
             self.note_open_waits(now_ns);
         }
-        let began = Instant::now();
-        self.attachment = None;
-        let detach = began.elapsed();
+        let detach = self.detach();
         while self.drain() > 0 {}
         self.decoder.finish(&mut self.tally);
         // The receiver may have gone; then nobody wants to know.
@@ -270,6 +293,38 @@ impl Collector {
         let error: Option<KernelError> = self.counters.read().err();
         let _ = updates.send(Update::End(End { reason, detach, error }));
     }
+}
+
+/// Takes what has arrived; returns how many records that was.
+fn drain(rings: &mut Rings, decoder: &mut Decoder<TargetResolver>, tally: &mut Tally) -> usize {
+    let taken = rings.drain(|record| decoder.record(record, tally));
+    tally.records += taken as u64;
+    taken
+}
+
+/// Does something that takes long, on another thread, while this one drains.
+fn drain_while<T: Send>(
+    rings: &mut Rings,
+    decoder: &mut Decoder<TargetResolver>,
+    tally: &mut Tally,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        while !work.is_finished() {
+            drain(rings, decoder, tally);
+            std::thread::sleep(NAP);
+        }
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Lets this thread go before those it watches: on a saturated machine a ring fills
+/// within a few of the scheduler's turns. Without the right to it, it goes as it is.
+#[expect(unsafe_code, reason = "no library at hand sets a thread's nice value")]
+fn hurry() {
+    // SAFETY: takes plain numbers; 0 is the calling thread (setpriority(2)).
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
 
 /// Code addresses that a slice mentions.

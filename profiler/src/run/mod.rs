@@ -8,7 +8,6 @@ mod collector;
 mod resolver;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +19,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    kernel::{Attachment, Kernel, KernelError, LoadOptions, Method},
+    kernel::{Kernel, KernelError, LoadOptions, Method},
     model::{Definitions, Limits, Slice, TargetInfo},
     placement::{Cost, Plan},
     target::Target,
@@ -112,7 +111,6 @@ impl Run {
     /// Puts the probes of `plan` in place and begins to collect.
     pub fn start(target: Target, plan: Plan, options: Options) -> Result<Self, KernelError> {
         let began = Instant::now();
-        let pid = target.pid().unwrap_or(0) as u32;
         let mut kernel = Kernel::load(LoadOptions {
             tgid: 0,
             ring_bytes: 0,
@@ -123,32 +121,20 @@ impl Run {
         let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
         let counters = kernel.counters()?;
-        let paths: Vec<PathBuf> =
-            target.modules().iter().map(|module| module.attach_path.clone()).collect();
-        let attachment = Attachment::new(&mut kernel, &plan, &paths, pid)?;
-        let attached = attachment.attached;
-        let refused = attachment
-            .refused
-            .iter()
-            .map(|refused| {
-                let site = &plan.sites[refused.site];
-                format!("{} at {:#x}: {}", site.function, site.address, refused.error)
-            })
-            .collect();
         let info = describe(&target);
         let stop = Arc::new(AtomicBool::new(false));
+        let names: Vec<_> =
+            plan.sites.iter().map(|site| (site.function.clone(), site.address)).collect();
+        let mut collector =
+            Collector::new(kernel, rings, counters, target, plan, costs, options, stop.clone());
+        let attachment = collector.attach()?;
+        let attached = attachment.attached;
+        let refused = attachment.refused.iter().map(|refused| {
+            let (function, address) = &names[refused.site];
+            format!("{function} at {address:#x}: {}", refused.error)
+        });
+        let refused = refused.collect();
         let (sender, updates) = mpsc::unbounded_channel();
-        let collector = Collector::new(
-            kernel,
-            rings,
-            counters,
-            attachment,
-            target,
-            plan,
-            costs,
-            options,
-            stop.clone(),
-        );
         let thread = std::thread::Builder::new()
             .name("mapprof-collect".into())
             .spawn(move || collector.run(&sender))
