@@ -8,7 +8,7 @@ use std::{io, time::Instant};
 
 use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
 
-use super::{Attachment, Kernel, KernelError, Rings};
+use super::{Attachment, Kernel, KernelError, Method, Rings};
 
 /// Calls per measurement: enough to drown the clock's own cost, few enough to take
 /// a few milliseconds even where hits are single-stepped.
@@ -49,18 +49,29 @@ unsafe extern "C" {
 
 impl Kernel {
     /// Measures the cost of a hit; that of a slow one only where `slow`.
+    ///
+    /// The hits are a thread's, not the process' first one's, so this is also where
+    /// it shows that a kernel's `uprobe_multi` links see only the latter (Linux 6.6
+    /// to 6.9 without "bpf: Fix multi-uprobe PID filtering logic"): such a kernel
+    /// gets perf events.
     pub fn calibrate(&mut self, rings: &mut Rings, slow: bool) -> Result<HitCosts, KernelError> {
-        Ok(HitCosts {
-            emulated_ns: self.measure(rings, mapprof_emulated)?,
-            slow_ns: if slow { Some(self.measure(rings, mapprof_slow)?) } else { None },
-        })
+        let mut emulated = self.measure(rings, mapprof_emulated)?;
+        if emulated.records == 0 && self.method() == Method::Multi {
+            self.use_method(Method::Perf);
+            emulated = self.measure(rings, mapprof_emulated)?;
+        }
+        if emulated.records == 0 {
+            return Err(KernelError::Deaf);
+        }
+        let slow = if slow { Some(self.measure(rings, mapprof_slow)?.hit_ns) } else { None };
+        Ok(HitCosts { emulated_ns: emulated.hit_ns, slow_ns: slow })
     }
 
     fn measure(
         &mut self,
         rings: &mut Rings,
         function: unsafe extern "C" fn(u64) -> u64,
-    ) -> Result<u64, KernelError> {
+    ) -> Result<Measured, KernelError> {
         let offset = file_offset(function as usize as u64)
             .map_err(|error| KernelError::Sys { what: "find mapprof's own code".into(), error })?;
         let site = probe_ebpf::Site {
@@ -71,13 +82,20 @@ impl Kernel {
             ..Default::default()
         };
         self.describe_one(MAX_SITES as u32 - 1, site)?;
-        let alone = time(function);
+        let on_a_thread = || {
+            std::thread::scope(|scope| scope.spawn(|| time(function)).join()).unwrap_or_default()
+        };
+        let alone = on_a_thread();
         let probe = Attachment::one(self, "/proc/self/exe", offset, MAX_SITES as u32 - 1)?;
-        let probed = time(function);
+        let probed = on_a_thread();
         drop(probe);
-        rings.drain(|_| {});
-        Ok(probed.saturating_sub(alone))
+        Ok(Measured { hit_ns: probed.saturating_sub(alone), records: rings.drain(|_| {}) })
     }
+}
+
+struct Measured {
+    hit_ns: u64,
+    records: usize,
 }
 
 /// ns per call.

@@ -30,6 +30,10 @@ pub enum KernelError {
     Object(String),
     #[error("the kernel's verifier refused program {program} ({error}); its log:\n{log}")]
     Verifier { program: &'static str, error: std::io::Error, log: String },
+    #[error(
+        "a probe on mapprof itself was hit and nothing arrived: this kernel's uprobes do not work; `mapprof doctor` says more"
+    )]
+    Deaf,
     #[error("cannot {what}: {error}")]
     Sys { what: String, error: std::io::Error },
     #[error("cannot attach any of {count} probes to {path}: {error}")]

@@ -82,6 +82,13 @@ impl Kernel {
         self.method
     }
 
+    /// Attaches in another way from now on.
+    pub(super) fn use_method(&mut self, method: Method) {
+        self.method = method;
+        // They were loaded for the other way.
+        self.programs.clear();
+    }
+
     /// Puts rings in place and opens them for reading. Once per run.
     pub fn open_rings(&mut self) -> Result<Rings, KernelError> {
         Rings::open(&mut self.ebpf, self.ring_bytes)
