@@ -40,6 +40,10 @@ impl TypeText {
     }
 }
 
+fn place_of(info: &MapInfo) -> (String, Option<String>, Option<String>) {
+    (info.kind.clone(), info.type_name.clone(), info.label.clone())
+}
+
 /// The map that lies at an address.
 struct Known {
     map: MapId,
@@ -48,10 +52,28 @@ struct Known {
     is_concrete: bool,
 }
 
+/// Maps of one type made in one place that are told apart; a program that makes one
+/// for each request would otherwise use up every table.
+const PER_PLACE: u32 = 64;
+/// Addresses remembered of maps that are not told apart.
+const MOST_SHARED: usize = 1 << 16;
+
+/// Maps of one kind and type that were first used in one function.
+#[derive(Default)]
+struct Place {
+    /// How many there are, up to [`PER_PLACE`].
+    count: u32,
+    /// Stands for all beyond those.
+    shared: Option<MapId>,
+}
+
 pub(super) struct Names<R> {
     pub(super) resolver: R,
     maps: HashMap<(u64, String), Known>,
     types: HashMap<u64, Option<TypeText>>,
+    places: HashMap<(String, Option<String>, Option<String>), Place>,
+    /// By address: the type's address and the number shared.
+    shared: HashMap<u64, (u64, MapId)>,
     map_count: MapId,
     locks: Interned<(u64, String)>,
     stacks: Interned<Box<[u64]>>,
@@ -65,6 +87,8 @@ impl<R: Resolver> Names<R> {
             resolver,
             maps: HashMap::new(),
             types: HashMap::new(),
+            places: HashMap::new(),
+            shared: HashMap::new(),
             map_count: 0,
             locks: Interned::default(),
             stacks: Interned::default(),
@@ -88,19 +112,53 @@ impl<R: Resolver> Names<R> {
         {
             return known.map;
         }
+        if let Some((its_type, map)) = self.shared.get(&head.object)
+            && (*its_type == type_address || type_address == 0)
+        {
+            return *map;
+        }
         let text = self.map_type(type_address);
         let is_concrete = text.as_ref().is_some_and(TypeText::is_concrete);
         let map = match self.maps.get(&place) {
             Some(known) if !is_concrete => return known.map,
-            Some(known) if !known.is_concrete => known.map,
-            _ => {
-                self.map_count += 1;
-                self.map_count - 1
-            }
+            Some(known) if !known.is_concrete => Some(known.map),
+            _ => None,
+        };
+        let info = self.describe_map(site, head, text);
+        let Some(map) = map.or_else(|| self.room_for(&info)) else {
+            return self.share(head.object, type_address, info);
         };
         self.maps.insert(place, Known { map, type_address, is_concrete });
-        let info = self.describe_map(site, head, text);
         self.new.maps.insert(map, info);
+        map
+    }
+
+    /// A number for a map of its own, unless its place has had enough of them.
+    fn room_for(&mut self, info: &MapInfo) -> Option<MapId> {
+        let place = self.places.entry(place_of(info)).or_default();
+        if place.count == PER_PLACE {
+            return None;
+        }
+        place.count += 1;
+        self.map_count += 1;
+        Some(self.map_count - 1)
+    }
+
+    /// The number that stands for the many maps of one place.
+    fn share(&mut self, object: u64, type_address: u64, info: MapInfo) -> MapId {
+        let place = self.places.entry(place_of(&info)).or_default();
+        let map = *place.shared.get_or_insert_with(|| {
+            self.map_count += 1;
+            let label = info.label.as_deref().unwrap_or("one place");
+            let label = format!("{label} (all beyond the first {PER_PLACE})");
+            let info = MapInfo { address: None, label: Some(label), ..info };
+            self.new.maps.insert(self.map_count - 1, info);
+            self.map_count - 1
+        });
+        if self.shared.len() >= MOST_SHARED {
+            self.shared.clear();
+        }
+        self.shared.insert(object, (type_address, map));
         map
     }
 

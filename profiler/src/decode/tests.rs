@@ -174,6 +174,22 @@ fn generic_code_that_passes_a_shape_is_on_the_map_that_lies_there() {
 }
 
 #[test]
+fn a_map_for_each_request_does_not_use_up_the_numbers() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for request in 0..1000 {
+        for _ in 0..2 {
+            decoder.record(&op_bytes(0xc000 + 64 * request, 0x7000, b"hot"), &mut seen);
+        }
+    }
+    let definitions = decoder.definitions();
+    assert_eq!(definitions.maps.len(), 65);
+    let (shared, info) = definitions.maps.last_key_value().unwrap();
+    assert_eq!(info.address, None);
+    assert!(info.label.as_deref().unwrap().contains("beyond the first 64"));
+    assert_eq!(seen.ops.iter().filter(|op| op.0 == *shared).count(), 2 * (1000 - 64));
+}
+
+#[test]
 fn semaphores_become_locks() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
     let mutex = [150, 250, 350, 450];
