@@ -129,6 +129,14 @@ pub mod record_kind {
     pub const REWAIT: u8 = 4;
 }
 
+/// Callers of map operations that each CPU reads in one tick of the kernel's clock
+/// (1 to 10 ms); the further ones are [`CALLER_NOT_SAMPLED`]. Reading one costs a
+/// third of the whole event, two reads where a wrapper lies between.
+pub const CALLERS_PER_TICK: u64 = 64;
+/// Value of [`OpHead::caller`] where it was not read, to spare the target: which
+/// call sites there are, and their shares, are told by those that were.
+pub const CALLER_NOT_SAMPLED: u64 = 1;
+
 /// Bits of [`OpHead::flags`].
 pub mod op_flags {
     /// The key could not be read; `key` is all zero.
@@ -157,7 +165,8 @@ pub struct OpHead {
     pub site: u32,
     /// Goroutine (`*g`) or thread id.
     pub task: u64,
-    /// Return address of the operation's function.
+    /// Return address of the operation's function; 0 where it cannot be read,
+    /// [`CALLER_NOT_SAMPLED`] where it was not.
     pub caller: u64,
     /// Address of the map.
     pub object: u64,

@@ -6,15 +6,16 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::pt_regs,
-    btf_maps::Array,
+    btf_maps::{Array, PerCpuArray},
     helpers::{
         bpf_get_current_pid_tgid, bpf_probe_read_user,
-        generated::{bpf_get_attach_cookie, bpf_ktime_get_ns},
+        generated::{bpf_get_attach_cookie, bpf_jiffies64, bpf_ktime_get_ns},
     },
     macros::btf_map,
 };
 use probe_ebpf::{
-    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken, site_flags,
+    CALLER_NOT_SAMPLED, CALLERS_PER_TICK, COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs,
+    Site, eval, guard_taken, site_flags,
 };
 
 use crate::transport::{count, lose};
@@ -22,6 +23,32 @@ use crate::transport::{count, lose};
 /// The site descriptors, by attach cookie.
 #[btf_map]
 pub(crate) static SITES: Array<Site, MAX_SITES> = Array::new();
+
+/// How many callers this CPU has read in this tick. A preempted probe may count
+/// one too few, which does no harm.
+struct Tick {
+    jiffies: u64,
+    read: u64,
+}
+
+#[btf_map]
+static TICK: PerCpuArray<Tick, 1> = PerCpuArray::new();
+
+/// Whether this tick still has room for reading a caller.
+#[inline(always)]
+fn may_read_caller() -> bool {
+    let Some(tick) = TICK.get_ptr_mut(0) else { return true };
+    // SAFETY: the map's value lives as long as the program; the helper takes nothing.
+    unsafe {
+        let now = bpf_jiffies64();
+        if (*tick).jiffies != now {
+            (*tick).jiffies = now;
+            (*tick).read = 0;
+        }
+        (*tick).read += 1;
+        (*tick).read <= CALLERS_PER_TICK
+    }
+}
 
 /// One probe hit.
 pub(crate) struct Hit {
@@ -69,6 +96,12 @@ impl Hit {
     #[inline(always)]
     pub(crate) fn value(&self, operand: &Operand) -> Option<u64> {
         eval(operand, &self.regs, read_u64)
+    }
+
+    /// The caller, unless this tick has had enough of them.
+    #[inline(always)]
+    pub(crate) fn sampled_caller(&self) -> u64 {
+        if may_read_caller() { self.caller() } else { CALLER_NOT_SAMPLED }
     }
 
     /// The return address of the probed function; above the wrapper's frame

@@ -104,7 +104,7 @@ fn head(hit: &Hit, kind: u8, key: &KeyAt, flags: u8) -> OpHead {
         pad: 0,
         site: hit.cookie,
         task: hit.task(),
-        caller: hit.caller(),
+        caller: hit.sampled_caller(),
         object,
         aux: hit.value(&hit.site.aux).unwrap_or(0),
         key_len: key.len,
