@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use crate::findings::{lock_name, map_name, waiting_function};
 use crate::model::Frame;
-use crate::model::summary::{Caller, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
+use crate::model::names::{lock_name, map_name, own_frame, short};
+use crate::model::summary::{Caller, H, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
 use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
 
 /// Widest line.
@@ -88,7 +88,10 @@ fn header(page: &mut Page, summary: &Summary) {
     let cost = time(window.cost.probe_ns);
     page.line(&format!("cost     {cost} in probes{}", cpu.unwrap_or_default()));
 
-    let lost = window.lost.iter().map(|(reason, lost)| format!("{} {reason}", count(*lost)));
+    let lost = window
+        .lost
+        .iter()
+        .map(|(reason, lost)| format!("{} {}", count(*lost), reason.replace('_', " ")));
     let lost = lost.collect::<Vec<_>>().join(", ");
     page.paragraph("lost     ", if lost.is_empty() { "nothing" } else { &lost });
 }
@@ -139,7 +142,7 @@ fn maps(page: &mut Page, maps: &[Map]) {
     }
     page.line("MAPS");
     for map in maps.iter().take(MOST_OBJECTS) {
-        page.line(&format!("{:<4} {}", map.id, title(map_name(map), map.address.as_deref())));
+        page.line(&format!("{:<4} {}", map.id, title(&map_name(map), map.address.as_deref())));
         page.line(&format!("     {}", ops_text(&map.ops)));
         keys(page, map);
         callers(page, &map.callers);
@@ -217,11 +220,12 @@ fn part(n: u64, all: u64) -> String {
 
 /// `main.(*Cache).Get (cache.go:42)`
 fn place(frame: &Frame) -> String {
+    let function = short(&frame.function);
     let file = frame.file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file));
     match (file, frame.line) {
-        (Some(file), Some(line)) => format!("{} ({file}:{line})", frame.function),
-        (Some(file), None) => format!("{} ({file})", frame.function),
-        _ => frame.function.clone(),
+        (Some(file), Some(line)) => format!("{function} ({file}:{line})"),
+        (Some(file), None) => format!("{function} ({file})"),
+        _ => function.into_owned(),
     }
 }
 
@@ -231,20 +235,32 @@ fn locks(page: &mut Page, locks: &[Lock]) {
         page.line("LOCKS  none: nobody waited for a lock");
         return;
     }
-    page.line("LOCKS     waits    total      p50      p90      p99      max");
+    page.line("LOCKS");
     for lock in locks.iter().take(MOST_OBJECTS) {
-        let h = &lock.wait;
-        let times = [h.sum_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.max_ns];
-        let times = times.map(|ns| format!("{:>9}", time(ns))).concat();
-        let title = title(lock_name(lock), lock.address.as_deref());
-        page.line(&format!("{:<5}{:>10}{times}  {title}", lock.id, count(h.count)));
+        page.line(&format!("{:<4} {}", lock.id, title(&lock_name(lock), lock.address.as_deref())));
+        page.line(&format!("     {}", waits_text(&lock.wait)));
         if lock.open_waits > 0 {
             let (open, longest) = (count(lock.open_waits), time(lock.open_max_ns));
-            page.line(&format!("     {open} still waiting at the end, the longest for {longest}"));
+            page.line(&format!("     {open} still waiting at the end, the oldest for {longest}"));
         }
         waiters(page, lock);
     }
     page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
+}
+
+/// `812 waits, 310ms in all: p50 180µs, p90 1.10ms, p99 2.10ms, max 4.81ms`
+fn waits_text(h: &H) -> String {
+    if h.count == 0 {
+        return "no wait has ended".to_owned();
+    }
+    let times = [("p50", h.p50_ns), ("p90", h.p90_ns), ("p99", h.p99_ns), ("max", h.max_ns)];
+    let times = times.map(|(name, ns)| format!("{name} {}", time(ns))).join(", ");
+    format!("{}, {} in all: {times}", waits(h.count), time(h.sum_ns))
+}
+
+/// `1 wait`, `39.5k waits`
+fn waits(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "wait" } else { "waits" })
 }
 
 fn waiters(page: &mut Page, lock: &Lock) {
@@ -259,7 +275,7 @@ fn waiters(page: &mut Page, lock: &Lock) {
 /// `in 12 waits of main.f (f.go:7) ← main.g (g.go:9) ← …`, from the function that
 /// the program's author would name outwards.
 fn waiter_text(waiter: &Waiter) -> String {
-    let first = waiting_function(&waiter.stack)
+    let first = own_frame(&waiter.stack)
         .and_then(|top| waiter.stack.iter().position(|frame| std::ptr::eq(frame, top)))
         .unwrap_or_default();
     let frames = &waiter.stack[first..];
@@ -267,8 +283,7 @@ fn waiter_text(waiter: &Waiter) -> String {
     if frames.len() > MOST_FRAMES {
         places.push("…".to_owned());
     }
-    let waits = if waiter.count == 1 { "wait" } else { "waits" };
     let places =
         if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") };
-    format!("in {} {waits} of {places}", count(waiter.count))
+    format!("in {} of {places}", waits(waiter.count))
 }

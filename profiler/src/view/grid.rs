@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::units;
+use crate::units;
 
 /// What a row is about; survives reordering and the next picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Cell {
     Text(String),
     /// A number of things.
     Count(u64),
-    /// Half the width of an interval, in things.
+    /// How many more things there may be.
     Margin(u64),
     /// Things per second.
     Rate(f64),
@@ -62,7 +62,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Count(n) => units::count(*n),
             Self::Margin(0) | Self::Absent => String::new(),
-            Self::Margin(n) => format!("±{}", units::count(*n)),
+            Self::Margin(n) => format!("+{}", units::count(*n)),
             Self::Rate(r) => units::rate(*r),
             Self::Time(ns) => units::time(*ns),
             Self::Share(of_one) => units::share(*of_one),
@@ -198,9 +198,9 @@ impl Grid {
         for &column in essential {
             fitting.add(column, &[self.least(column)]);
         }
-        fitting.grow(|column| self.comfortable(column));
+        fitting.grow(|column| self.comfortable(column, width));
         for &column in others {
-            fitting.add(column, &[self.comfortable(column), self.least(column)]);
+            fitting.add(column, &[self.comfortable(column, width), self.least(column)]);
         }
         fitting.grow(|column| self.wanted(column));
         fitting.chosen.sort_unstable();
@@ -214,11 +214,14 @@ impl Grid {
         if head.text { head.width.min(self.wanted(column)).max(titled) } else { head.width }
     }
 
-    /// Half as much again as text can do with is better than one column more.
-    fn comfortable(&self, column: usize) -> u16 {
+    /// Half as much again as text can do with is better than one column more; what
+    /// a row is about may take two fifths of the terminal.
+    fn comfortable(&self, column: usize, width: u16) -> u16 {
         let least = self.least(column);
-        if self.heads[column].text {
-            (least + least / 2).min(self.wanted(column)).max(least)
+        let head = self.heads[column];
+        if head.text {
+            let roomy = if head.rank == 0 { width / 5 * 2 } else { 0 };
+            roomy.max(least + least / 2).min(self.wanted(column)).max(least)
         } else {
             least
         }

@@ -9,12 +9,15 @@ use super::{
     theme::{STRONG, Theme},
 };
 use crate::{
-    model::summary::{Key, Lock, Map, Ops, Summary},
+    model::{
+        names::{lock_name, map_name},
+        summary::{Key, Lock, Map, Ops, Summary},
+    },
+    units::{self, count, time},
     view::{
         grid::{Cell, RowId},
         state::App,
         tables,
-        units::{self, count, time},
     },
 };
 
@@ -39,7 +42,7 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
 }
 
 fn about_map(map: &Map, width: usize) -> Lines {
-    let mut lines = title(&[&map.id, tables::map_name(map)], width);
+    let mut lines = title(&[&map.id, &map_name(map)], width);
     let kind = Some(map.kind.clone());
     lines.extend(facts([map.type_name.clone(), kind, map.address.clone()], width));
     lines.extend(operations(&map.ops, width));
@@ -62,9 +65,10 @@ fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
         let cut = "Longer than what was carried: keys that begin the same may be counted as one.";
         lines.extend(paragraph(cut, width));
     }
-    let of = Some(format!("in {} {}", map.id, tables::map_name(map)));
+    let of = Some(format!("in {} {}", map.id, map_name(map)));
     lines.extend(facts([key.type_name.clone(), of], width));
-    let margin = some(key.margin).map_or("exact".to_owned(), |n| format!("±{}", count(n)));
+    let margin =
+        some(key.margin).map_or("exact".to_owned(), |n| format!("up to {} more", count(n)));
     let figures = [
         Some(format!("{} operations, {margin}", count(key.ops.total()))),
         Some(format!("{} of the map's", units::share(key.share))),
@@ -76,7 +80,7 @@ fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
 }
 
 fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lines {
-    let mut lines = title(&[&lock.id, tables::lock_name(lock)], width);
+    let mut lines = title(&[&lock.id, &lock_name(lock)], width);
     let guarded = match tables::guarded(summary, lock) {
         Cell::Text(maps) => Some(format!("guards {maps}")),
         _ => None,
@@ -86,7 +90,7 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
     let waits = [
         Some(format!("{} in {} waits", time(lock.wait.sum_ns), count(lock.wait.count))),
         some(lock.open_waits)
-            .map(|n| format!("{} waiting now, longest {} so far", count(n), longest())),
+            .map(|n| format!("{} waiting now, the oldest for {}", count(n), longest())),
     ];
     lines.extend(facts(waits, width));
     lines.extend(histogram::lines("Waits", &lock.wait, &lock.wait_buckets, width, theme));

@@ -11,11 +11,11 @@ use super::{
     theme::{SELECTED, STRONG, Theme},
 };
 use crate::{
-    model::summary::Summary,
+    model::{names::map_name, summary::Summary},
+    units,
     view::{
-        Point,
+        Point, blocks,
         state::{App, Page, Span, Tab},
-        tables, units,
     },
 };
 
@@ -90,7 +90,7 @@ fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
         .iter()
         .map(|point| units::per_second(of(point), point.duration_ns).unwrap_or(0.0))
         .collect();
-    match units::sparkline(&rates, INTERVALS) {
+    match blocks::sparkline(&rates, INTERVALS) {
         blocks if blocks.is_empty() => blocks,
         blocks => format!("{what} {blocks}"),
     }
@@ -103,7 +103,9 @@ pub(super) fn lost(app: &App) -> Option<String> {
     let reasons = |summary: &Summary| {
         let lost = summary.window.lost.iter().filter(|(_, n)| **n > 0);
         let reasons: Vec<String> = lost
-            .map(|(reason, n)| format!("{} {}", units::clean(reason), units::count(*n)))
+            .map(|(reason, n)| {
+                format!("{} {}", units::clean(&reason.replace('_', " ")), units::count(*n))
+            })
             .collect();
         (!reasons.is_empty()).then(|| reasons.join(", "))
     };
@@ -157,8 +159,8 @@ fn of_map(app: &App, tab: Tab) -> String {
     let (Tab::Keys, Some(id), Some(summary)) = (tab, app.scope(), app.summary()) else {
         return String::new();
     };
-    let name = summary.maps.iter().find(|map| map.id == id).map_or("", tables::map_name);
-    format!(" of {} {}", units::clean(id), units::head(&units::clean(name), 24))
+    let name = summary.maps.iter().find(|map| map.id == id).map(map_name).unwrap_or_default();
+    format!(" of {} {}", units::clean(id), units::head(&units::clean(&name), 24))
 }
 
 fn arrangement(app: &App) -> Vec<Part> {

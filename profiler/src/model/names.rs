@@ -1,0 +1,112 @@
+//! What people call the things of a summary: a map or a lock by its type and by
+//! the function that used it first, a stack by the line of the program's own code.
+
+use std::borrow::Cow;
+
+use super::Frame;
+use super::summary::{Lock, Map};
+use crate::catalog;
+
+/// `map[string]*shop.Session in main.(*Cache).Get`; the kind where there is no type.
+pub(crate) fn map_name(map: &Map) -> String {
+    name(map.type_name.as_ref().unwrap_or(&map.kind), map.label.as_deref())
+}
+
+/// `sync.Mutex in main.(*Cache).Get`.
+pub(crate) fn lock_name(lock: &Lock) -> String {
+    name(&lock.kind, lock.label.as_deref())
+}
+
+fn name(what: &str, label: Option<&str>) -> String {
+    let what = short(what);
+    match label {
+        Some(label) => format!("{what} in {}", short(label)),
+        None => what.into_owned(),
+    }
+}
+
+/// The frame that the program's author would name: the innermost one that is not
+/// the runtime's or the lock's own, or the innermost where all are.
+pub(crate) fn own_frame(stack: &[Frame]) -> Option<&Frame> {
+    let own = stack.iter().find(|frame| !catalog::is_runtime(&frame.function));
+    own.or(stack.first())
+}
+
+/// Go's names without the directories of packages, which are long and seldom tell
+/// more: `shop.Cart` for `example.com/acme/shop.Cart`.
+pub(crate) fn short(name: &str) -> Cow<'_, str> {
+    if !name.contains('/') {
+        return Cow::Borrowed(name);
+    }
+    let pieces = name.split_inclusive(|c| !is_path(c));
+    Cow::Owned(pieces.map(without_folders).collect())
+}
+
+/// The last element of a path, and the one before where it is a major version.
+fn without_folders(path: &str) -> &str {
+    let Some((folders, last)) = path
+        .rsplit_once('/')
+        .filter(|(folders, last)| !folders.is_empty() && last.starts_with(is_path))
+    else {
+        return path;
+    };
+    let version = last.split('.').next().and_then(|package| package.strip_prefix('v'));
+    if version.is_some_and(|digits| digits.parse::<u32>().is_ok()) {
+        let start = folders.rfind('/').map_or(0, |slash| slash + 1);
+        return &path[start..];
+    }
+    last
+}
+
+/// Characters of import paths (Go's module.CheckImportPath), `%` as in symbols'
+/// escapes.
+fn is_path(c: char) -> bool {
+    c.is_alphanumeric() || "/-._~%+".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_keep_the_package_and_drop_its_folders() {
+        for (name, expected) in [
+            ("main.(*Cache).Get", "main.(*Cache).Get"),
+            ("internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow"),
+            ("example.com/acme/go-shop/v2.(*T[example.com/b.K]).Get", "go-shop/v2.(*T[b.K]).Get"),
+            ("map[string]*example.com/acme/shop.Session", "map[string]*shop.Session"),
+            ("a::operator/ (b)", "a::operator/ (b)"),
+            ("<script></script>", "<script></script>"),
+            ("", ""),
+        ] {
+            assert_eq!(short(name), expected);
+        }
+    }
+
+    #[test]
+    fn the_own_frame_is_the_first_that_is_not_the_locks() {
+        let name = |functions: &[&str]| {
+            let frame = |function: &&str| Frame {
+                function: (*function).to_owned(),
+                file: None,
+                line: None,
+                module: None,
+            };
+            let stack: Vec<Frame> = functions.iter().map(frame).collect();
+            own_frame(&stack).map(|frame| frame.function.clone())
+        };
+        assert_eq!(
+            name(&["internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).Lock", "main.f", "main.g"]),
+            Some("main.f".to_owned())
+        );
+        assert_eq!(
+            name(&["<std::sys::sync::mutex::futex::Mutex>::lock_contended", "shop::serve"]),
+            Some("shop::serve".to_owned())
+        );
+        assert_eq!(
+            name(&["sync.(*Mutex).Lock", "runtime.main"]),
+            Some("sync.(*Mutex).Lock".to_owned())
+        );
+        assert_eq!(name(&[]), None);
+    }
+}
