@@ -32,14 +32,42 @@ pub(crate) fn own_frame(stack: &[Frame]) -> Option<&Frame> {
     own.or(stack.first())
 }
 
-/// Go's names without the directories of packages, which are long and seldom tell
-/// more: `shop.Cart` for `example.com/acme/shop.Cart`.
+/// Go's names as short as they can be understood: without the directories of
+/// packages (`shop.Cart` for `example.com/acme/shop.Cart`), and with the shapes that
+/// generic code was compiled for as Go's own traces write them (`Set[...].Add`).
 pub(crate) fn short(name: &str) -> Cow<'_, str> {
-    if !name.contains('/') {
-        return Cow::Borrowed(name);
+    let mut name = Cow::Borrowed(name);
+    if name.contains("go.shape.") {
+        name = Cow::Owned(without_shapes(&name));
     }
-    let pieces = name.split_inclusive(|c| !is_path(c));
-    Cow::Owned(pieces.map(without_folders).collect())
+    if name.contains('/') {
+        let pieces = name.split_inclusive(|c| !is_path(c));
+        name = Cow::Owned(pieces.map(without_folders).collect());
+    }
+    name
+}
+
+/// Type arguments that are shapes; those of `map[…]` are no type arguments.
+fn without_shapes(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(open) = rest.find("[go.shape.") {
+        let (before, from) = rest.split_at(open);
+        out.push_str(before);
+        let mut depth = 0_usize;
+        let end = from.find(|c| {
+            depth = match c {
+                '[' => depth + 1,
+                ']' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            depth == 0
+        });
+        let (arguments, after) = from.split_at(end.map_or(from.len(), |end| end + 1));
+        out.push_str(if before.ends_with("map") { arguments } else { "[...]" });
+        rest = after;
+    }
+    out + rest
 }
 
 /// The last element of a path, and the one before where it is a major version.
@@ -75,6 +103,12 @@ mod tests {
             ("internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow"),
             ("example.com/acme/go-shop/v2.(*T[example.com/b.K]).Get", "go-shop/v2.(*T[b.K]).Get"),
             ("map[string]*example.com/acme/shop.Session", "map[string]*shop.Session"),
+            (
+                "main.(*set[go.shape.string,go.shape.struct { main.n [4]int }]).put",
+                "main.(*set[...]).put",
+            ),
+            ("main.f[go.shape.int", "main.f[...]"),
+            ("map[go.shape.string]main.T[go.shape.int]", "map[go.shape.string]main.T[...]"),
             ("a::operator/ (b)", "a::operator/ (b)"),
             ("<script></script>", "<script></script>"),
             ("", ""),

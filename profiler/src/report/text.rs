@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use crate::catalog;
 use crate::model::Frame;
-use crate::model::names::{lock_name, map_name, own_frame, short};
+use crate::model::names::{lock_name, map_name, short};
 use crate::model::summary::{Caller, H, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
 use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
 
@@ -12,6 +13,9 @@ use crate::units::{clean, count, head, per_second, rate, share, tail, time, widt
 const COLUMNS: usize = 100;
 /// Maps and locks told of in full; the rest is counted.
 const MOST_OBJECTS: usize = 20;
+/// A map or lock with less than one of so many parts of all operations or waits is
+/// only counted.
+const SMALL: u64 = 100;
 /// Keys of a map.
 const MOST_KEYS: usize = 10;
 /// Call sites of a map, waiting stacks of a lock.
@@ -86,7 +90,7 @@ fn header(page: &mut Page, summary: &Summary) {
     let cpu = window.cost.target_cpu_share;
     let cpu = cpu.map(|cpu| format!(", {} of the target's CPU time", share(cpu)));
     let cost = time(window.cost.probe_ns);
-    page.line(&format!("cost     {cost} in probes{}", cpu.unwrap_or_default()));
+    page.line(&format!("cost     about {cost} in probes{}", cpu.unwrap_or_default()));
 
     let lost = window
         .lost
@@ -141,16 +145,21 @@ fn maps(page: &mut Page, maps: &[Map]) {
         return;
     }
     page.line("MAPS");
+    let all = maps.iter().fold(0, |sum: u64, map| sum.saturating_add(map.ops.total()));
     for map in maps.iter().take(MOST_OBJECTS) {
         page.line(&format!("{:<4} {}", map.id, title(&map_name(map), map.address.as_deref())));
         page.line(&format!("     {}", ops_text(&map.ops)));
-        keys(page, map);
-        callers(page, &map.callers);
+        if map.ops.total() >= all / SMALL {
+            keys(page, map);
+            callers(page, &map.callers);
+        }
     }
     page.more("", maps.len() as u64, MOST_OBJECTS, "maps");
 }
 
 fn title(name: &str, address: Option<&str>) -> String {
+    // Go reads from nil maps as from empty ones.
+    let address = address.map(|address| if address == "0x0" { "nil" } else { address });
     [Some(name), address].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
@@ -236,6 +245,7 @@ fn locks(page: &mut Page, locks: &[Lock]) {
         return;
     }
     page.line("LOCKS");
+    let all = locks.iter().fold(0, |sum: u64, lock| sum.saturating_add(lock.wait.sum_ns));
     for lock in locks.iter().take(MOST_OBJECTS) {
         page.line(&format!("{:<4} {}", lock.id, title(&lock_name(lock), lock.address.as_deref())));
         page.line(&format!("     {}", waits_text(&lock.wait)));
@@ -243,7 +253,9 @@ fn locks(page: &mut Page, locks: &[Lock]) {
             let (open, longest) = (count(lock.open_waits), time(lock.open_max_ns));
             page.line(&format!("     {open} still waiting at the end, the oldest for {longest}"));
         }
-        waiters(page, lock);
+        if lock.wait.sum_ns >= all / SMALL {
+            waiters(page, lock);
+        }
     }
     page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
 }
@@ -272,18 +284,22 @@ fn waiters(page: &mut Page, lock: &Lock) {
     page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
 }
 
-/// `in 12 waits of main.f (f.go:7) ← main.g (g.go:9) ← …`, from the function that
-/// the program's author would name outwards.
+/// `in 12 waits for sync.(*Mutex).Lock of main.f (f.go:7) ← main.g (g.go:9) ← …`:
+/// from the function that the program's author would name outwards, and what that
+/// one called.
 fn waiter_text(waiter: &Waiter) -> String {
-    let first = own_frame(&waiter.stack)
-        .and_then(|top| waiter.stack.iter().position(|frame| std::ptr::eq(frame, top)))
-        .unwrap_or_default();
-    let frames = &waiter.stack[first..];
+    let is_runtime = |frame: &Frame| catalog::is_runtime(&frame.function);
+    let own = waiter.stack.iter().position(|frame| !is_runtime(frame));
+    let end = waiter.stack.iter().rposition(|frame| !is_runtime(frame));
+    let (first, end) = own.zip(end).map_or((0, waiter.stack.len()), |(own, end)| (own, end + 1));
+    let frames = &waiter.stack[first..end];
     let mut places: Vec<String> = frames.iter().take(MOST_FRAMES).map(place).collect();
     if frames.len() > MOST_FRAMES {
         places.push("…".to_owned());
     }
     let places =
         if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") };
-    format!("in {} of {places}", waits(waiter.count))
+    let lock = first.checked_sub(1).map(|inside| short(&waiter.stack[inside].function));
+    let lock = lock.map(|lock| format!(" for {lock}")).unwrap_or_default();
+    format!("in {}{lock} of {places}", waits(waiter.count))
 }

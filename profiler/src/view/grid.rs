@@ -185,11 +185,15 @@ impl Grid {
         widths.max().unwrap_or(0).min(usize::from(u16::MAX)) as u16
     }
 
-    /// Which columns a terminal this wide shows, and how wide each. By rank: the
+    /// Which columns a terminal this wide shows, and how wide each. None of text
+    /// that no row has. By rank: the
     /// essential ones as long as they fit at all, then comfortable room for their
     /// text, then as many others as fit; what is left over goes to text.
     pub(super) fn fit(&self, width: u16) -> Vec<(usize, u16)> {
-        let mut by_rank: Vec<usize> = (0..self.heads.len()).collect();
+        let has_text = |column: &usize| self.wanted(*column) > 0 || self.rows.is_empty();
+        let mut by_rank: Vec<usize> = (0..self.heads.len())
+            .filter(|column| !self.heads[*column].text || has_text(column))
+            .collect();
         by_rank.sort_by_key(|&column| self.heads[column].rank);
         let essential = by_rank.partition_point(|&column| self.heads[column].rank <= ESSENTIAL);
         let (essential, others) = by_rank.split_at(essential);

@@ -435,6 +435,13 @@ impl App {
         })
     }
 
+    /// Keys that were tracked, of which the table has the first few of each map.
+    pub(super) fn keys_tracked(&self) -> u64 {
+        let maps = self.summary().into_iter().flat_map(|summary| &summary.maps);
+        let maps = maps.filter(|map| self.scope().is_none_or(|id| map.id == id));
+        maps.fold(0, |sum, map| sum.saturating_add(map.keys_tracked))
+    }
+
     /// Why measuring has ended, also while an older picture is held.
     pub(super) fn ended(&self) -> Option<&str> {
         let newest = self.newer.as_ref().or(self.shown.as_ref());
@@ -446,7 +453,7 @@ impl App {
     pub(super) fn remarks(&self) -> Vec<String> {
         let notices = self.shown.iter().flat_map(|picture| picture.notices.iter().cloned());
         let findings = self.summary().into_iter().flat_map(|summary| &summary.findings);
-        let findings = findings.map(|f| format!("{} {}: {}", f.severity, f.subject, f.message));
+        let findings = findings.map(|f| format!("{}: {}", f.severity, f.message));
         notices.chain(findings).collect()
     }
 

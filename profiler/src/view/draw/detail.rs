@@ -1,7 +1,7 @@
 //! All about one row: a map and who uses it, a key in full, a lock with its
 //! wait histogram and its waiters. Shown below the table, and alone when opened.
 
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::{
     histogram,
@@ -15,11 +15,17 @@ use crate::{
     },
     units::{self, count, time},
     view::{
+        blocks,
         grid::{Cell, RowId},
         state::App,
         tables,
     },
 };
+
+/// Keys of a map that are shown without opening it.
+const HOTTEST: usize = 5;
+/// Columns of the bar of a key that gets everything.
+const BAR: usize = 20;
 
 type Lines = Vec<Line<'static>>;
 
@@ -27,7 +33,7 @@ type Lines = Vec<Line<'static>>;
 pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines {
     let map = |id: &str| app.summary()?.maps.iter().find(|map| map.id == id);
     let found = app.summary().and_then(|summary| match row {
-        RowId::Map(id) => Some(about_map(map(id)?, width)),
+        RowId::Map(id) => Some(about_map(map(id)?, width, theme)),
         RowId::Key(id, text) => {
             let map = map(id)?;
             let key = map.keys.iter().find(|key| key.key == *text)?;
@@ -41,7 +47,7 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
     found.unwrap_or_else(|| vec![Line::from("Not seen in this interval (t: since start).")])
 }
 
-fn about_map(map: &Map, width: usize) -> Lines {
+fn about_map(map: &Map, width: usize, theme: Theme) -> Lines {
     let mut lines = title(&[&map.id, &map_name(map)], width);
     let kind = Some(map.kind.clone());
     lines.extend(facts([map.type_name.clone(), kind, map.address.clone()], width));
@@ -53,7 +59,30 @@ fn about_map(map: &Map, width: usize) -> Lines {
         some(map.unreadable_keys).map(|n| format!("{} operations with unreadable key", count(n))),
     ];
     lines.extend(facts(keys, width));
+    lines.extend(hottest(map, width, theme));
     lines.extend(callers(map, width));
+    lines
+}
+
+/// The first keys, with bars of their shares.
+fn hottest(map: &Map, width: usize, theme: Theme) -> Lines {
+    if map.keys.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::styled("Hottest keys", STRONG)];
+    for key in map.keys.iter().take(HOTTEST) {
+        let figures = format!("{:>7}  {:>6} ", count(key.ops.total()), units::share(key.share));
+        let bar = blocks::bar(key.share, BAR);
+        let pad = " ".repeat(BAR + 1 - units::width(&bar));
+        let room = width.saturating_sub(units::width(&figures) + BAR + 1);
+        let text = tables::key_text(key);
+        lines.push(Line::from(vec![
+            Span::raw(figures),
+            Span::styled(bar, theme.graphic()),
+            Span::raw(pad),
+            Span::raw(units::head(&text, room).into_owned()),
+        ]));
+    }
     lines
 }
 

@@ -135,7 +135,7 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
             let rank = if chosen { 0 } else { 2 };
             let title = tab.title();
             let digit = tab as usize + 1;
-            let count = units::count(app.len(tab) as u64);
+            let count = rows(app, tab);
             Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
                 .or(format!(" {digit} {title}{} ", of_id(app, tab)))
                 .styled(style)
@@ -148,6 +148,17 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
         None => parts.extend(arrangement(app)),
     }
     parts::line(parts, " ", width)
+}
+
+/// How many there are to show; of keys also how many there are in all.
+fn rows(app: &App, tab: Tab) -> String {
+    let listed = app.len(tab) as u64;
+    match app.keys_tracked() {
+        tracked if tab == Tab::Keys && tracked > listed => {
+            format!("{} of {}", units::count(listed), units::count(tracked))
+        }
+        _ => units::count(listed),
+    }
 }
 
 fn of_id(app: &App, tab: Tab) -> String {
