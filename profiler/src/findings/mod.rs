@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde_json::{Map as Evidence, Value, json};
 
-use crate::model::names::{lock_name, map_name, own_frame};
+use crate::model::names::{lock_name, map_name, own_frame, short};
 use crate::model::summary::{Finding, Lock, Map, Summary};
 use crate::units;
 
@@ -175,7 +175,8 @@ fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
     }
     let waiting = lock.wait.sum_ns as f64 / observed_ns as f64;
     let top = lock.waiters.first().and_then(|waiter| own_frame(&waiter.stack));
-    let place = top.map(|frame| format!(", most of all in {}", frame.function)).unwrap_or_default();
+    let place =
+        top.map(|frame| format!(", most in {}", short(&frame.function))).unwrap_or_default();
     let mut evidence = json!({
         "waits": lock.wait.count,
         "wait_ns": lock.wait.sum_ns,
@@ -188,11 +189,11 @@ fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
         severity: Severity::critical_if(waiting >= ALWAYS_CONTENDED),
         subject: lock.id.clone(),
         message: format!(
-            "Tasks waited {} in {} for {} {} ({waiting:.2} at a time on average){place}.",
-            units::time(lock.wait.sum_ns),
-            units::time(observed_ns),
+            "{} {}: tasks waited {} in {} ({waiting:.2} at a time){place}.",
             lock.id,
             lock_name(lock),
+            units::time(lock.wait.sum_ns),
+            units::time(observed_ns),
         ),
         evidence,
     })
@@ -206,14 +207,14 @@ fn stuck_waiters(summary: &Summary) -> Vec<Hit> {
         severity: Severity::critical_if(lock.open_max_ns >= STUCK_FOR_GOOD_NS),
         subject: lock.id.clone(),
         message: format!(
-            "{} still waiting for {} {}, the oldest for {} so far.",
+            "{} {}: {} still waiting, the oldest for {}.",
+            lock.id,
+            lock_name(lock),
             if lock.open_waits == 1 {
                 "1 task is".to_owned()
             } else {
                 format!("{} tasks are", lock.open_waits)
             },
-            lock.id,
-            lock_name(lock),
             units::time(lock.open_max_ns),
         ),
         evidence: json!({ "open_waits": lock.open_waits, "open_max_ns": lock.open_max_ns }),

@@ -284,22 +284,20 @@ fn waiters(page: &mut Page, lock: &Lock) {
     page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
 }
 
-/// `in 12 waits for sync.(*Mutex).Lock of main.f (f.go:7) ← main.g (g.go:9) ← …`:
-/// from the function that the program's author would name outwards, and what that
-/// one called.
+/// `in 12 waits of sync.(*Mutex).Lock ← main.f (f.go:7) ← main.g (g.go:9) ← …`: the
+/// program's own code, and briefly what it called.
 fn waiter_text(waiter: &Waiter) -> String {
     let is_runtime = |frame: &Frame| catalog::is_runtime(&frame.function);
-    let own = waiter.stack.iter().position(|frame| !is_runtime(frame));
-    let end = waiter.stack.iter().rposition(|frame| !is_runtime(frame));
-    let (first, end) = own.zip(end).map_or((0, waiter.stack.len()), |(own, end)| (own, end + 1));
-    let frames = &waiter.stack[first..end];
-    let mut places: Vec<String> = frames.iter().take(MOST_FRAMES).map(place).collect();
-    if frames.len() > MOST_FRAMES {
+    let all = &waiter.stack;
+    let own = all.iter().position(|frame| !is_runtime(frame)).unwrap_or_default();
+    let end = all.iter().rposition(|frame| !is_runtime(frame)).map_or(all.len(), |last| last + 1);
+    let inside = all[..own].iter().map(|frame| short(&frame.function).into_owned());
+    let mut places: Vec<String> =
+        inside.chain(all[own..end].iter().take(MOST_FRAMES).map(place)).collect();
+    if end - own > MOST_FRAMES {
         places.push("…".to_owned());
     }
     let places =
         if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") };
-    let lock = first.checked_sub(1).map(|inside| short(&waiter.stack[inside].function));
-    let lock = lock.map(|lock| format!(" for {lock}")).unwrap_or_default();
-    format!("in {}{lock} of {places}", waits(waiter.count))
+    format!("in {} of {places}", waits(waiter.count))
 }

@@ -117,7 +117,10 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
     lines.extend(facts([Some(lock.kind.clone()), lock.address.clone(), guarded], width));
     let longest = || time(lock.open_max_ns);
     let waits = [
-        Some(format!("{} in {} waits", time(lock.wait.sum_ns), count(lock.wait.count))),
+        Some(match lock.wait.count {
+            0 => "no wait has ended".to_owned(),
+            n => format!("{} in {} waits", time(lock.wait.sum_ns), count(n)),
+        }),
         some(lock.open_waits)
             .map(|n| format!("{} waiting now, the oldest for {}", count(n), longest())),
     ];
