@@ -31,10 +31,52 @@ pub const RWMUTEX_LOCK: &str = "sync.(*RWMutex).Lock";
 /// wrapper, lockSlow, Lock.
 pub const SEMA_DEPTH: usize = 3;
 
+/// How the names of functions begin that are a runtime's or a lock library's own.
+const RUNTIME: [&str; 14] = [
+    // Go: the runtime, and packages that nothing outside its library may import.
+    "runtime.",
+    "sync.",
+    "internal/",
+    "reflect.",
+    // Rust.
+    "std::",
+    "core::",
+    "alloc::",
+    "parking_lot::",
+    "parking_lot_core::",
+    "lock_api::",
+    "dashmap::lock::",
+    // The C library.
+    "pthread_",
+    "__pthread_",
+    "__lll_lock",
+];
+
 /// Whether a function is the runtime's or the lock library's own rather than the
-/// program's.
+/// program's. Rust writes `<std::sync::Mutex<T>>::lock` for methods.
 pub fn is_runtime(function: &str) -> bool {
-    ["runtime.", "sync.", "internal/sync.", "internal/runtime/", "reflect."]
-        .iter()
-        .any(|prefix| function.starts_with(prefix))
+    let function = function.trim_start_matches(['<', '&']);
+    RUNTIME.iter().any(|prefix| function.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_runtime;
+
+    #[test]
+    fn the_programs_own_functions_are_told_from_the_runtimes() {
+        for function in [
+            "runtime.semacquire1",
+            "internal/sync.(*Mutex).lockSlow",
+            "<std::sys::sync::mutex::futex::Mutex>::lock_contended",
+            "std::sys::sync::mutex::futex::Mutex::lock_contended",
+            "<&parking_lot::raw_mutex::RawMutex as lock_api::RawMutex>::lock",
+            "__lll_lock_wait",
+        ] {
+            assert!(is_runtime(function), "{function}");
+        }
+        for function in ["main.main", "<shop::Cache>::get", "syncer.Run", "stdlike::f", "", "<"] {
+            assert!(!is_runtime(function), "{function}");
+        }
+    }
 }

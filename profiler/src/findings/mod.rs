@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde_json::{Map as Evidence, Value, json};
 
-use crate::model::Frame;
+use crate::model::names::{lock_name, map_name, own_frame, short};
 use crate::model::summary::{Finding, Lock, Map, Summary};
 use crate::units;
 
@@ -98,22 +98,6 @@ const STUCK_FOR_GOOD_NS: u64 = 10_000_000_000;
 /// Share of all events from which a loss falsifies the picture.
 const GRAVE_LOSS: f64 = 0.01;
 
-/// Functions that wait on behalf of their caller, by the beginning of their names.
-const WAITING: [&str; 12] = [
-    "runtime.",
-    "sync.",
-    "internal/sync.",
-    "internal/runtime/",
-    "std::sync::",
-    "std::sys::",
-    "core::",
-    "parking_lot",
-    "lock_api::",
-    "pthread_",
-    "__pthread_",
-    "__lll_lock",
-];
-
 /// Puts the findings into the summary.
 pub fn attach(summary: &mut Summary) {
     summary.findings = find(summary);
@@ -147,23 +131,6 @@ impl Rule {
             advice: self.advice.to_owned(),
         }
     }
-}
-
-/// The function of a waiting stack that the program's author would name: the
-/// innermost one that is not the lock's or the runtime's own.
-pub(crate) fn waiting_function(stack: &[Frame]) -> Option<&Frame> {
-    let own = |frame: &&Frame| !WAITING.iter().any(|prefix| frame.function.starts_with(prefix));
-    stack.iter().find(own).or_else(|| stack.first())
-}
-
-/// What a person would call a map.
-pub(crate) fn map_name(map: &Map) -> &str {
-    map.label.as_deref().or(map.type_name.as_deref()).unwrap_or(&map.kind)
-}
-
-/// What a person would call a lock.
-pub(crate) fn lock_name(lock: &Lock) -> &str {
-    lock.label.as_deref().unwrap_or(&lock.kind)
 }
 
 fn hot_keys(summary: &Summary) -> Vec<Hit> {
@@ -207,8 +174,9 @@ fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
         return None;
     }
     let waiting = lock.wait.sum_ns as f64 / observed_ns as f64;
-    let top = lock.waiters.first().and_then(|waiter| waiting_function(&waiter.stack));
-    let place = top.map(|frame| format!(", most of all in {}", frame.function)).unwrap_or_default();
+    let top = lock.waiters.first().and_then(|waiter| own_frame(&waiter.stack));
+    let place =
+        top.map(|frame| format!(", most in {}", short(&frame.function))).unwrap_or_default();
     let mut evidence = json!({
         "waits": lock.wait.count,
         "wait_ns": lock.wait.sum_ns,
@@ -221,11 +189,11 @@ fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
         severity: Severity::critical_if(waiting >= ALWAYS_CONTENDED),
         subject: lock.id.clone(),
         message: format!(
-            "Tasks waited {} in {} for {} {}, {waiting:.2} at any time on average{place}.",
-            units::time(lock.wait.sum_ns),
-            units::time(observed_ns),
+            "{} {}: tasks waited {} in {} ({waiting:.2} at a time){place}.",
             lock.id,
             lock_name(lock),
+            units::time(lock.wait.sum_ns),
+            units::time(observed_ns),
         ),
         evidence,
     })
@@ -239,14 +207,14 @@ fn stuck_waiters(summary: &Summary) -> Vec<Hit> {
         severity: Severity::critical_if(lock.open_max_ns >= STUCK_FOR_GOOD_NS),
         subject: lock.id.clone(),
         message: format!(
-            "{} still waiting for {} {}, the longest for {} so far.",
+            "{} {}: {} still waiting, the oldest for {}.",
+            lock.id,
+            lock_name(lock),
             if lock.open_waits == 1 {
                 "1 task is".to_owned()
             } else {
                 format!("{} tasks are", lock.open_waits)
             },
-            lock.id,
-            lock_name(lock),
             units::time(lock.open_max_ns),
         ),
         evidence: json!({ "open_waits": lock.open_waits, "open_max_ns": lock.open_max_ns }),
@@ -264,7 +232,7 @@ fn lost_events(summary: &Summary) -> Vec<Hit> {
     let reasons: Vec<String> = window
         .lost
         .iter()
-        .map(|(reason, count)| format!("{reason} {}", units::count(*count)))
+        .map(|(reason, count)| format!("{} {}", reason.replace('_', " "), units::count(*count)))
         .collect();
     vec![Hit {
         severity: Severity::critical_if(share >= GRAVE_LOSS),

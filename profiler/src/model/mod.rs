@@ -10,6 +10,7 @@ mod callers;
 pub(crate) mod fixture;
 pub mod hist;
 mod key_text;
+pub(crate) mod names;
 mod session;
 mod slice;
 mod space_saving;

@@ -3,13 +3,17 @@
 //! In: a [`Sum`] of slices and the [`Definitions`] of its ids. Out: a [`Summary`],
 //! sorted, with every tie broken by id or key, and without findings.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::callers::OTHER;
 use super::key_text::{is_cut, key_text};
 use super::session::{LockSum, MapSum, Sum};
 use super::summary::{
     Caller, Cost, Key, Lock, Map, Ops, Runtime, SCHEMA, Summary, Target, Waiter, Window,
 };
-use super::{Definitions, Frame, LockId, MapId, MapInfo, StackId, TargetInfo, slice};
+use super::{Definitions, Frame, LockId, MapId, MapInfo, StackId, TargetInfo, WaiterSlice, slice};
 use crate::catalog::KeyFormat;
 
 /// What stands for call sites beyond the limit.
@@ -36,10 +40,10 @@ pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys:
     // Both are in the order of their ids, and the sort is stable.
     let mut maps: Vec<Map> =
         sum.maps.iter().map(|(&id, map)| map_summary(names, id, map, keys)).collect();
-    maps.sort_by_key(|map| std::cmp::Reverse(map.ops.total()));
+    maps.sort_by_key(|map| Reverse(map.ops.total()));
     let mut locks: Vec<Lock> =
         sum.locks.iter().map(|(&id, lock)| lock_summary(names, id, lock)).collect();
-    locks.sort_by_key(|lock| std::cmp::Reverse(lock.wait.sum_ns));
+    locks.sort_by_key(|lock| Reverse(lock.wait.sum_ns));
     let runtimes = target.runtimes.iter();
     Summary {
         schema: SCHEMA.to_owned(),
@@ -71,8 +75,6 @@ fn window(sum: &Sum) -> Window {
 
 fn map_summary(names: &Definitions, id: MapId, map: &MapSum, keys: usize) -> Map {
     let info = names.maps.get(&id);
-    let mut callers: Vec<_> = map.callers.as_slice().iter().collect();
-    callers.sort_by_key(|(address, ops)| (std::cmp::Reverse(ops.total()), *address));
     Map {
         id: map_id(id),
         address: info.and_then(|info| info.address).map(hex),
@@ -83,14 +85,22 @@ fn map_summary(names: &Definitions, id: MapId, map: &MapSum, keys: usize) -> Map
         unreadable_keys: map.unreadable_keys,
         keys: key_summaries(info, map, keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
-        callers: callers
-            .into_iter()
-            .map(|(address, ops)| Caller {
-                frames: caller_frames(names, *address),
-                ops: (*ops).into(),
-            })
-            .collect(),
+        callers: caller_summaries(names, map),
     }
+}
+
+/// Call sites that read the same are one; ties are broken by the lowest address.
+fn caller_summaries(names: &Definitions, map: &MapSum) -> Vec<Caller> {
+    let mut places: HashMap<Vec<Frame>, (u64, slice::Ops)> = HashMap::new();
+    for (address, ops) in map.callers.as_slice() {
+        let frames = caller_frames(names, *address);
+        let (first, sum) = places.entry(frames).or_insert((*address, slice::Ops::default()));
+        *first = (*first).min(*address);
+        sum.add(ops);
+    }
+    let mut places: Vec<_> = places.into_iter().collect();
+    places.sort_by_key(|(_, (address, ops))| (Reverse(ops.total()), *address));
+    places.into_iter().map(|(frames, (_, ops))| Caller { frames, ops: ops.into() }).collect()
 }
 
 fn key_summaries(info: Option<&MapInfo>, map: &MapSum, keys: usize) -> Vec<Key> {
@@ -122,8 +132,6 @@ fn key_summaries(info: Option<&MapInfo>, map: &MapSum, keys: usize) -> Vec<Key> 
 
 fn lock_summary(names: &Definitions, id: LockId, lock: &LockSum) -> Lock {
     let info = names.locks.get(&id);
-    let mut waiters: Vec<_> = lock.waiters.iter().collect();
-    waiters.sort_by_key(|waiter| std::cmp::Reverse((waiter.wait_ns, waiter.count)));
     Lock {
         id: lock_id(id),
         address: info.and_then(|info| info.address).map(hex),
@@ -133,17 +141,36 @@ fn lock_summary(names: &Definitions, id: LockId, lock: &LockSum) -> Lock {
         wait: lock.wait.h(),
         wait_buckets: lock.wait.buckets(BARS),
         hold: None,
-        waiters: waiters
-            .into_iter()
-            .map(|waiter| Waiter {
-                stack: stack_frames(names, waiter.stack),
-                count: waiter.count,
-                wait_ns: waiter.wait_ns,
-            })
-            .collect(),
+        waiters: waiter_summaries(names, lock),
         open_waits: lock.open,
         open_max_ns: lock.open_max_ns,
     }
+}
+
+/// Stacks that read the same are one; ties are broken by the lowest id.
+fn waiter_summaries(names: &Definitions, lock: &LockSum) -> Vec<Waiter> {
+    let mut stacks: HashMap<Vec<Frame>, WaiterSlice> = HashMap::new();
+    // In the order of their ids, so that the first is the lowest.
+    for waiter in lock.waiters.iter() {
+        match stacks.entry(stack_frames(names, waiter.stack)) {
+            Entry::Vacant(slot) => {
+                slot.insert(waiter);
+            }
+            Entry::Occupied(mut slot) => {
+                let sum = slot.get_mut();
+                sum.count = sum.count.saturating_add(waiter.count);
+                sum.wait_ns = sum.wait_ns.saturating_add(waiter.wait_ns);
+            }
+        }
+    }
+    let mut stacks: Vec<_> = stacks.into_iter().collect();
+    stacks.sort_by_key(|(_, sum)| (Reverse((sum.wait_ns, sum.count)), sum.stack));
+    let waiter = |(stack, sum): (Vec<Frame>, WaiterSlice)| Waiter {
+        stack,
+        count: sum.count,
+        wait_ns: sum.wait_ns,
+    };
+    stacks.into_iter().map(waiter).collect()
 }
 
 fn caller_frames(names: &Definitions, address: u64) -> Vec<Frame> {

@@ -191,3 +191,38 @@ fn a_session_is_bounded_and_says_so() {
             .into()
     );
 }
+
+#[test]
+fn places_that_read_the_same_are_one() {
+    let mut builder = Builder::new(Limits::default());
+    for (caller, times) in [(0x10, 3), (0x20, 4), (0x30, 2), (0x40, 2)] {
+        for _ in 0..times {
+            builder.operation(0, Op::Lookup, None, false, caller);
+        }
+    }
+    for (stack, wait_ns) in [(0, 50), (1, 70), (2, 30)] {
+        builder.wait(0, stack, wait_ns);
+    }
+    let mut session = Session::new(TargetInfo::default());
+    session.define(Definitions {
+        stacks: [(0, vec![0x10, 0x40]), (1, vec![0x20]), (2, vec![0x30, 0x40])].into(),
+        frames: [(0x10, "f"), (0x20, "g"), (0x30, "f")]
+            .map(|(at, function)| (at, vec![frame(function)]))
+            .into(),
+        ..Definitions::default()
+    });
+    session.push(builder.close(meta(0)));
+    let summary = session.summary(0);
+    let callers: Vec<_> = summary.maps[0]
+        .callers
+        .iter()
+        .map(|caller| (caller.frames[0].function.as_str(), caller.ops.lookup))
+        .collect();
+    assert_eq!(callers, [("f", 5), ("g", 4), ("0x40", 2)]);
+    let waiters: Vec<_> = summary.locks[0]
+        .waiters
+        .iter()
+        .map(|waiter| (waiter.stack[0].function.as_str(), waiter.count, waiter.wait_ns))
+        .collect();
+    assert_eq!(waiters, [("f", 2, 80), ("g", 1, 70)]);
+}

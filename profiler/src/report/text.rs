@@ -3,15 +3,19 @@
 
 use std::fmt::Write;
 
-use crate::findings::{lock_name, map_name, waiting_function};
+use crate::catalog;
 use crate::model::Frame;
-use crate::model::summary::{Caller, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
+use crate::model::names::{lock_name, map_name, short};
+use crate::model::summary::{Caller, H, Key, Lock, Map, Ops, Runtime, Summary, Waiter};
 use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
 
 /// Widest line.
 const COLUMNS: usize = 100;
 /// Maps and locks told of in full; the rest is counted.
 const MOST_OBJECTS: usize = 20;
+/// A map or lock with less than one of so many parts of all operations or waits is
+/// only counted.
+const SMALL: u64 = 100;
 /// Keys of a map.
 const MOST_KEYS: usize = 10;
 /// Call sites of a map, waiting stacks of a lock.
@@ -86,9 +90,12 @@ fn header(page: &mut Page, summary: &Summary) {
     let cpu = window.cost.target_cpu_share;
     let cpu = cpu.map(|cpu| format!(", {} of the target's CPU time", share(cpu)));
     let cost = time(window.cost.probe_ns);
-    page.line(&format!("cost     {cost} in probes{}", cpu.unwrap_or_default()));
+    page.line(&format!("cost     about {cost} in probes{}", cpu.unwrap_or_default()));
 
-    let lost = window.lost.iter().map(|(reason, lost)| format!("{} {reason}", count(*lost)));
+    let lost = window
+        .lost
+        .iter()
+        .map(|(reason, lost)| format!("{} {}", count(*lost), reason.replace('_', " ")));
     let lost = lost.collect::<Vec<_>>().join(", ");
     page.paragraph("lost     ", if lost.is_empty() { "nothing" } else { &lost });
 }
@@ -138,16 +145,21 @@ fn maps(page: &mut Page, maps: &[Map]) {
         return;
     }
     page.line("MAPS");
+    let all = maps.iter().fold(0, |sum: u64, map| sum.saturating_add(map.ops.total()));
     for map in maps.iter().take(MOST_OBJECTS) {
-        page.line(&format!("{:<4} {}", map.id, title(map_name(map), map.address.as_deref())));
+        page.line(&format!("{:<4} {}", map.id, title(&map_name(map), map.address.as_deref())));
         page.line(&format!("     {}", ops_text(&map.ops)));
-        keys(page, map);
-        callers(page, &map.callers);
+        if map.ops.total() >= all / SMALL {
+            keys(page, map);
+            callers(page, &map.callers);
+        }
     }
     page.more("", maps.len() as u64, MOST_OBJECTS, "maps");
 }
 
 fn title(name: &str, address: Option<&str>) -> String {
+    // Go reads from nil maps as from empty ones.
+    let address = address.map(|address| if address == "0x0" { "nil" } else { address });
     [Some(name), address].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
@@ -217,11 +229,12 @@ fn part(n: u64, all: u64) -> String {
 
 /// `main.(*Cache).Get (cache.go:42)`
 fn place(frame: &Frame) -> String {
+    let function = short(&frame.function);
     let file = frame.file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file));
     match (file, frame.line) {
-        (Some(file), Some(line)) => format!("{} ({file}:{line})", frame.function),
-        (Some(file), None) => format!("{} ({file})", frame.function),
-        _ => frame.function.clone(),
+        (Some(file), Some(line)) => format!("{function} ({file}:{line})"),
+        (Some(file), None) => format!("{function} ({file})"),
+        _ => function.into_owned(),
     }
 }
 
@@ -231,20 +244,35 @@ fn locks(page: &mut Page, locks: &[Lock]) {
         page.line("LOCKS  none: nobody waited for a lock");
         return;
     }
-    page.line("LOCKS     waits    total      p50      p90      p99      max");
+    page.line("LOCKS");
+    let all = locks.iter().fold(0, |sum: u64, lock| sum.saturating_add(lock.wait.sum_ns));
     for lock in locks.iter().take(MOST_OBJECTS) {
-        let h = &lock.wait;
-        let times = [h.sum_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.max_ns];
-        let times = times.map(|ns| format!("{:>9}", time(ns))).concat();
-        let title = title(lock_name(lock), lock.address.as_deref());
-        page.line(&format!("{:<5}{:>10}{times}  {title}", lock.id, count(h.count)));
+        page.line(&format!("{:<4} {}", lock.id, title(&lock_name(lock), lock.address.as_deref())));
+        page.line(&format!("     {}", waits_text(&lock.wait)));
         if lock.open_waits > 0 {
             let (open, longest) = (count(lock.open_waits), time(lock.open_max_ns));
-            page.line(&format!("     {open} still waiting at the end, the longest for {longest}"));
+            page.line(&format!("     {open} still waiting at the end, the oldest for {longest}"));
         }
-        waiters(page, lock);
+        if lock.wait.sum_ns >= all / SMALL {
+            waiters(page, lock);
+        }
     }
     page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
+}
+
+/// `812 waits, 310ms in all: p50 180µs, p90 1.10ms, p99 2.10ms, max 4.81ms`
+fn waits_text(h: &H) -> String {
+    if h.count == 0 {
+        return "no wait has ended".to_owned();
+    }
+    let times = [("p50", h.p50_ns), ("p90", h.p90_ns), ("p99", h.p99_ns), ("max", h.max_ns)];
+    let times = times.map(|(name, ns)| format!("{name} {}", time(ns))).join(", ");
+    format!("{}, {} in all: {times}", waits(h.count), time(h.sum_ns))
+}
+
+/// `1 wait`, `39.5k waits`
+fn waits(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "wait" } else { "waits" })
 }
 
 fn waiters(page: &mut Page, lock: &Lock) {
@@ -256,19 +284,20 @@ fn waiters(page: &mut Page, lock: &Lock) {
     page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
 }
 
-/// `in 12 waits of main.f (f.go:7) ← main.g (g.go:9) ← …`, from the function that
-/// the program's author would name outwards.
+/// `in 12 waits of sync.(*Mutex).Lock ← main.f (f.go:7) ← main.g (g.go:9) ← …`: the
+/// program's own code, and briefly what it called.
 fn waiter_text(waiter: &Waiter) -> String {
-    let first = waiting_function(&waiter.stack)
-        .and_then(|top| waiter.stack.iter().position(|frame| std::ptr::eq(frame, top)))
-        .unwrap_or_default();
-    let frames = &waiter.stack[first..];
-    let mut places: Vec<String> = frames.iter().take(MOST_FRAMES).map(place).collect();
-    if frames.len() > MOST_FRAMES {
+    let is_runtime = |frame: &Frame| catalog::is_runtime(&frame.function);
+    let all = &waiter.stack;
+    let own = all.iter().position(|frame| !is_runtime(frame)).unwrap_or_default();
+    let end = all.iter().rposition(|frame| !is_runtime(frame)).map_or(all.len(), |last| last + 1);
+    let inside = all[..own].iter().map(|frame| short(&frame.function).into_owned());
+    let mut places: Vec<String> =
+        inside.chain(all[own..end].iter().take(MOST_FRAMES).map(place)).collect();
+    if end - own > MOST_FRAMES {
         places.push("…".to_owned());
     }
-    let waits = if waiter.count == 1 { "wait" } else { "waits" };
     let places =
         if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") };
-    format!("in {} {waits} of {places}", count(waiter.count))
+    format!("in {} of {places}", waits(waiter.count))
 }

@@ -14,8 +14,8 @@ use super::{
     fixture,
     keys::BINDINGS,
     state_tests::{any_action, any_picture},
-    units,
 };
+use crate::units;
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 24), (40, 12)];
 
@@ -157,7 +157,7 @@ fn the_selected_row_and_losses_stand_out_with_and_without_colour() {
         let find = |what: &str| rows.iter().position(|row| row.contains(what)).expect(what);
         assert!(reversed(find("LOST since start: ring full 12.3k, stacks 3.")));
         assert!(reversed(find("map[uint64]main.Route")));
-        assert!(!reversed(find("main.sessions")));
+        assert!(!reversed(find("map[string]*main.Sess")));
     }
 }
 

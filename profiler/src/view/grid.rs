@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::units;
+use crate::units;
 
 /// What a row is about; survives reordering and the next picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Cell {
     Text(String),
     /// A number of things.
     Count(u64),
-    /// Half the width of an interval, in things.
+    /// How many more things there may be.
     Margin(u64),
     /// Things per second.
     Rate(f64),
@@ -62,7 +62,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Count(n) => units::count(*n),
             Self::Margin(0) | Self::Absent => String::new(),
-            Self::Margin(n) => format!("±{}", units::count(*n)),
+            Self::Margin(n) => format!("+{}", units::count(*n)),
             Self::Rate(r) => units::rate(*r),
             Self::Time(ns) => units::time(*ns),
             Self::Share(of_one) => units::share(*of_one),
@@ -185,11 +185,15 @@ impl Grid {
         widths.max().unwrap_or(0).min(usize::from(u16::MAX)) as u16
     }
 
-    /// Which columns a terminal this wide shows, and how wide each. By rank: the
+    /// Which columns a terminal this wide shows, and how wide each. None of text
+    /// that no row has. By rank: the
     /// essential ones as long as they fit at all, then comfortable room for their
     /// text, then as many others as fit; what is left over goes to text.
     pub(super) fn fit(&self, width: u16) -> Vec<(usize, u16)> {
-        let mut by_rank: Vec<usize> = (0..self.heads.len()).collect();
+        let has_text = |column: &usize| self.wanted(*column) > 0 || self.rows.is_empty();
+        let mut by_rank: Vec<usize> = (0..self.heads.len())
+            .filter(|column| !self.heads[*column].text || has_text(column))
+            .collect();
         by_rank.sort_by_key(|&column| self.heads[column].rank);
         let essential = by_rank.partition_point(|&column| self.heads[column].rank <= ESSENTIAL);
         let (essential, others) = by_rank.split_at(essential);
@@ -198,9 +202,9 @@ impl Grid {
         for &column in essential {
             fitting.add(column, &[self.least(column)]);
         }
-        fitting.grow(|column| self.comfortable(column));
+        fitting.grow(|column| self.comfortable(column, width));
         for &column in others {
-            fitting.add(column, &[self.comfortable(column), self.least(column)]);
+            fitting.add(column, &[self.comfortable(column, width), self.least(column)]);
         }
         fitting.grow(|column| self.wanted(column));
         fitting.chosen.sort_unstable();
@@ -214,11 +218,14 @@ impl Grid {
         if head.text { head.width.min(self.wanted(column)).max(titled) } else { head.width }
     }
 
-    /// Half as much again as text can do with is better than one column more.
-    fn comfortable(&self, column: usize) -> u16 {
+    /// Half as much again as text can do with is better than one column more; what
+    /// a row is about may take two fifths of the terminal.
+    fn comfortable(&self, column: usize, width: u16) -> u16 {
         let least = self.least(column);
-        if self.heads[column].text {
-            (least + least / 2).min(self.wanted(column)).max(least)
+        let head = self.heads[column];
+        if head.text {
+            let roomy = if head.rank == 0 { width / 5 * 2 } else { 0 };
+            roomy.max(least + least / 2).min(self.wanted(column)).max(least)
         } else {
             least
         }

@@ -7,6 +7,7 @@
 //! `draw` paints the state, `terminal` is the event loop and `screen` owns the
 //! real terminal.
 
+mod blocks;
 mod draw;
 mod grid;
 mod keys;
@@ -14,7 +15,6 @@ mod screen;
 mod state;
 mod tables;
 mod terminal;
-mod units;
 
 #[cfg(test)]
 mod draw_tests;

@@ -122,6 +122,7 @@ impl List {
 
 /// The state of the view.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is on or off by itself")]
 pub struct App {
     shown: Option<Picture>,
     /// The newest picture, while another is held.
@@ -130,6 +131,8 @@ pub struct App {
     closed: bool,
     span: Span,
     tab: Tab,
+    /// Whether a key was pressed.
+    touched: bool,
     lists: [List; 3],
     /// Id of the map whose keys are shown; all maps' otherwise.
     scope: Option<String>,
@@ -158,6 +161,7 @@ impl App {
             closed: false,
             span: Span::Total,
             tab: Tab::Maps,
+            touched: false,
             lists: [tables::OPS, tables::OPS, tables::WAIT].map(List::by),
             scope: None,
             page: None,
@@ -173,6 +177,10 @@ impl App {
         if self.paused && self.shown.is_some() {
             self.newer = Some(picture);
         } else {
+            // Where only locks are in the picture, one need not look for them.
+            if !self.touched && picture.total.maps.is_empty() && !picture.total.locks.is_empty() {
+                self.tab = Tab::Locks;
+            }
             self.shown = Some(picture);
             self.rebuild();
         }
@@ -185,6 +193,7 @@ impl App {
 
     /// Does what a key asks for.
     pub fn on_action(&mut self, action: Action) -> Flow {
+        self.touched = true;
         match action {
             Action::Quit => return Flow::Quit,
             Action::Up => self.go(|at, _| at.saturating_sub(1)),
@@ -435,6 +444,13 @@ impl App {
         })
     }
 
+    /// Keys that were tracked, of which the table has the first few of each map.
+    pub(super) fn keys_tracked(&self) -> u64 {
+        let maps = self.summary().into_iter().flat_map(|summary| &summary.maps);
+        let maps = maps.filter(|map| self.scope().is_none_or(|id| map.id == id));
+        maps.fold(0, |sum, map| sum.saturating_add(map.keys_tracked))
+    }
+
     /// Why measuring has ended, also while an older picture is held.
     pub(super) fn ended(&self) -> Option<&str> {
         let newest = self.newer.as_ref().or(self.shown.as_ref());
@@ -446,7 +462,7 @@ impl App {
     pub(super) fn remarks(&self) -> Vec<String> {
         let notices = self.shown.iter().flat_map(|picture| picture.notices.iter().cloned());
         let findings = self.summary().into_iter().flat_map(|summary| &summary.findings);
-        let findings = findings.map(|f| format!("{} {}: {}", f.severity, f.subject, f.message));
+        let findings = findings.map(|f| format!("{}: {}", f.severity, f.message));
         notices.chain(findings).collect()
     }
 

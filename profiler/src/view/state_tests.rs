@@ -36,6 +36,19 @@ fn the_top_stays_the_top_until_one_moves() {
 }
 
 #[test]
+fn where_there_are_only_locks_they_are_shown_at_once() {
+    let mut only_locks = fixture::picture();
+    only_locks.total.maps.clear();
+    let mut app = App::new();
+    app.update(only_locks.clone());
+    assert_eq!(app.tab(), Tab::Locks);
+    let mut app = App::new();
+    act(&mut app, &[Action::Show(Tab::Maps)]);
+    app.update(only_locks);
+    assert_eq!(app.tab(), Tab::Maps);
+}
+
+#[test]
 fn the_selection_follows_its_row() {
     let mut app = fixture::app();
     act(&mut app, &[Action::Down]);

@@ -1,9 +1,13 @@
 //! What the tables show: a summary's maps, keys and locks as rows.
 
 use super::grid::{Cell, Column, Grid, Head, RowId};
-use crate::model::{
-    Frame,
-    summary::{Key, Lock, Map, Summary},
+use crate::{
+    model::{
+        Frame,
+        names::{self, lock_name, map_name, own_frame},
+        summary::{Key, Lock, Map, Summary},
+    },
+    units,
 };
 
 /// Column by which maps and keys are sorted at first.
@@ -19,7 +23,7 @@ pub(super) fn maps(summary: &Summary) -> Grid {
         |map| RowId::Map(map.id.clone()),
         &[
             (Head::text("Id", 1, 4), &|m| Cell::text(&m.id)),
-            (Head::text("Map", 0, 14), &|m| Cell::text(map_name(m))),
+            (Head::text("Map", 0, 14), &|m| Cell::text(&map_name(m))),
             (Head::figure("ops/s", 3), &|m| Cell::rate(m.ops.total(), span)),
             (Head::figure(OPS, 2), &|m| Cell::Count(m.ops.total())),
             (Head::figure("lookup", 6), &|m| Cell::Count(m.ops.lookup)),
@@ -59,7 +63,7 @@ pub(super) fn keys(summary: &Summary, of: Option<&str>) -> Grid {
         (Head::figure("insert", 7), &|(_, k)| Cell::Count(k.ops.insert)),
         (Head::figure("delete", 8), &|(_, k)| Cell::Count(k.ops.delete)),
         (Head::text("Type", 9, 8), &|(_, k)| Cell::maybe(k.type_name.as_deref())),
-        (Head::text("Map", 5, 10), &|(m, _)| Cell::text(map_name(m))),
+        (Head::text("Map", 5, 10), &|(m, _)| Cell::text(&map_name(m))),
         (Head::text("Id", 10, 4), &|(m, _)| Cell::text(&m.id)),
     ];
     // Within one map the last two say the same in every row.
@@ -84,18 +88,18 @@ pub(super) fn locks(summary: &Summary) -> Grid {
         |lock| RowId::Lock(lock.id.clone()),
         &[
             (Head::text("Id", 1, 4), &|l| Cell::text(&l.id)),
-            (Head::text("Lock", 0, 14), &|l| Cell::text(lock_name(l))),
-            (Head::figure("wait/s", 4), &|l| Cell::time_rate(l.wait.sum_ns, span)),
+            (Head::text("Lock", 0, 14), &|l| Cell::text(&lock_name(l))),
+            (Head::figure("wait/s", 5), &|l| Cell::time_rate(l.wait.sum_ns, span)),
             (Head::figure(WAIT, 2), &|l| Cell::Time(l.wait.sum_ns)),
             (Head::figure("waits", 3), &|l| Cell::Count(l.wait.count)),
             (Head::figure("waits/s", 10), &|l| Cell::rate(l.wait.count, span)),
-            (Head::figure("p50", 6), &|l| waited(l, l.wait.p50_ns)),
+            (Head::figure("p50", 7), &|l| waited(l, l.wait.p50_ns)),
             (Head::figure("p90", 13), &|l| waited(l, l.wait.p90_ns)),
-            (Head::figure("p99", 5), &|l| waited(l, l.wait.p99_ns)),
+            (Head::figure("p99", 6), &|l| waited(l, l.wait.p99_ns)),
             (Head::figure("p99.9", 14), &|l| waited(l, l.wait.p999_ns)),
-            (Head::figure("max", 7), &|l| waited(l, l.wait.max_ns)),
-            (Head::figure("now", 8), &|l| Cell::Count(l.open_waits)),
-            (Head::figure("longest", 12), &|l| match l.open_waits {
+            (Head::figure("max", 8), &|l| waited(l, l.wait.max_ns)),
+            (Head::figure("now", 4), &|l| Cell::Count(l.open_waits)),
+            (Head::figure("oldest", 12), &|l| match l.open_waits {
                 0 => Cell::Absent,
                 _ => Cell::Time(l.open_max_ns),
             }),
@@ -116,19 +120,9 @@ fn waited(lock: &Lock, ns: u64) -> Cell {
     }
 }
 
-/// What a person would call the map, or the best that is known.
-pub(super) fn map_name(map: &Map) -> &str {
-    map.label.as_deref().or(map.type_name.as_deref()).unwrap_or(&map.kind)
-}
-
-/// What a person would call the lock, or the best that is known.
-pub(super) fn lock_name(lock: &Lock) -> &str {
-    lock.label.as_deref().unwrap_or(&lock.kind)
-}
-
 /// The key as it is shown: cleaned, and marked where it was cut.
 pub(super) fn key_text(key: &Key) -> String {
-    let mut text = super::units::clean(&key.key).into_owned();
+    let mut text = units::clean(&key.key).into_owned();
     if key.cut && !text.ends_with('…') {
         text.push('…');
     }
@@ -150,29 +144,12 @@ pub(super) fn guarded(summary: &Summary, lock: &Lock) -> Cell {
 
 /// The line of the program's own code that a stack stands for.
 fn place(frames: &[Frame]) -> Cell {
-    let own = frames.iter().find(|frame| !is_machinery(&frame.function));
-    own.or(frames.first()).map_or(Cell::Absent, |frame| Cell::text(&frame_text(frame)))
-}
-
-/// Runtimes' own functions: how a wait is done, not who waits.
-fn is_machinery(function: &str) -> bool {
-    const PREFIXES: [&str; 9] = [
-        "runtime.",
-        "sync.",
-        "internal/",
-        "std::",
-        "core::",
-        "<std::",
-        "parking_lot",
-        "pthread_",
-        "__",
-    ];
-    PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+    own_frame(frames).map_or(Cell::Absent, |frame| Cell::text(&frame_text(frame)))
 }
 
 /// `main.(*Cache).Get cache.go:42`.
 pub(super) fn frame_text(frame: &Frame) -> String {
-    let mut text = frame.function.clone();
+    let mut text = names::short(&frame.function).into_owned();
     if let Some(file) = &frame.file {
         let name = file.rsplit('/').next().unwrap_or(file);
         text = format!("{text} {name}");

@@ -1,7 +1,7 @@
 //! All about one row: a map and who uses it, a key in full, a lock with its
 //! wait histogram and its waiters. Shown below the table, and alone when opened.
 
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::{
     histogram,
@@ -9,14 +9,23 @@ use super::{
     theme::{STRONG, Theme},
 };
 use crate::{
-    model::summary::{Key, Lock, Map, Ops, Summary},
+    model::{
+        names::{lock_name, map_name},
+        summary::{Key, Lock, Map, Ops, Summary},
+    },
+    units::{self, count, time},
     view::{
+        blocks,
         grid::{Cell, RowId},
         state::App,
         tables,
-        units::{self, count, time},
     },
 };
+
+/// Keys of a map that are shown without opening it.
+const HOTTEST: usize = 5;
+/// Columns of the bar of a key that gets everything.
+const BAR: usize = 20;
 
 type Lines = Vec<Line<'static>>;
 
@@ -24,7 +33,7 @@ type Lines = Vec<Line<'static>>;
 pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines {
     let map = |id: &str| app.summary()?.maps.iter().find(|map| map.id == id);
     let found = app.summary().and_then(|summary| match row {
-        RowId::Map(id) => Some(about_map(map(id)?, width)),
+        RowId::Map(id) => Some(about_map(map(id)?, width, theme)),
         RowId::Key(id, text) => {
             let map = map(id)?;
             let key = map.keys.iter().find(|key| key.key == *text)?;
@@ -38,8 +47,8 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
     found.unwrap_or_else(|| vec![Line::from("Not seen in this interval (t: since start).")])
 }
 
-fn about_map(map: &Map, width: usize) -> Lines {
-    let mut lines = title(&[&map.id, tables::map_name(map)], width);
+fn about_map(map: &Map, width: usize, theme: Theme) -> Lines {
+    let mut lines = title(&[&map.id, &map_name(map)], width);
     let kind = Some(map.kind.clone());
     lines.extend(facts([map.type_name.clone(), kind, map.address.clone()], width));
     lines.extend(operations(&map.ops, width));
@@ -50,7 +59,30 @@ fn about_map(map: &Map, width: usize) -> Lines {
         some(map.unreadable_keys).map(|n| format!("{} operations with unreadable key", count(n))),
     ];
     lines.extend(facts(keys, width));
+    lines.extend(hottest(map, width, theme));
     lines.extend(callers(map, width));
+    lines
+}
+
+/// The first keys, with bars of their shares.
+fn hottest(map: &Map, width: usize, theme: Theme) -> Lines {
+    if map.keys.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::styled("Hottest keys", STRONG)];
+    for key in map.keys.iter().take(HOTTEST) {
+        let figures = format!("{:>7}  {:>6} ", count(key.ops.total()), units::share(key.share));
+        let bar = blocks::bar(key.share, BAR);
+        let pad = " ".repeat(BAR + 1 - units::width(&bar));
+        let room = width.saturating_sub(units::width(&figures) + BAR + 1);
+        let text = tables::key_text(key);
+        lines.push(Line::from(vec![
+            Span::raw(figures),
+            Span::styled(bar, theme.graphic()),
+            Span::raw(pad),
+            Span::raw(units::head(&text, room).into_owned()),
+        ]));
+    }
     lines
 }
 
@@ -62,9 +94,10 @@ fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
         let cut = "Longer than what was carried: keys that begin the same may be counted as one.";
         lines.extend(paragraph(cut, width));
     }
-    let of = Some(format!("in {} {}", map.id, tables::map_name(map)));
+    let of = Some(format!("in {} {}", map.id, map_name(map)));
     lines.extend(facts([key.type_name.clone(), of], width));
-    let margin = some(key.margin).map_or("exact".to_owned(), |n| format!("±{}", count(n)));
+    let margin =
+        some(key.margin).map_or("exact".to_owned(), |n| format!("up to {} more", count(n)));
     let figures = [
         Some(format!("{} operations, {margin}", count(key.ops.total()))),
         Some(format!("{} of the map's", units::share(key.share))),
@@ -76,7 +109,7 @@ fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
 }
 
 fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lines {
-    let mut lines = title(&[&lock.id, tables::lock_name(lock)], width);
+    let mut lines = title(&[&lock.id, &lock_name(lock)], width);
     let guarded = match tables::guarded(summary, lock) {
         Cell::Text(maps) => Some(format!("guards {maps}")),
         _ => None,
@@ -84,9 +117,12 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
     lines.extend(facts([Some(lock.kind.clone()), lock.address.clone(), guarded], width));
     let longest = || time(lock.open_max_ns);
     let waits = [
-        Some(format!("{} in {} waits", time(lock.wait.sum_ns), count(lock.wait.count))),
+        Some(match lock.wait.count {
+            0 => "no wait has ended".to_owned(),
+            n => format!("{} in {} waits", time(lock.wait.sum_ns), count(n)),
+        }),
         some(lock.open_waits)
-            .map(|n| format!("{} waiting now, longest {} so far", count(n), longest())),
+            .map(|n| format!("{} waiting now, the oldest for {}", count(n), longest())),
     ];
     lines.extend(facts(waits, width));
     lines.extend(histogram::lines("Waits", &lock.wait, &lock.wait_buckets, width, theme));

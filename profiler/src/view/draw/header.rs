@@ -11,11 +11,11 @@ use super::{
     theme::{SELECTED, STRONG, Theme},
 };
 use crate::{
-    model::summary::Summary,
+    model::{names::map_name, summary::Summary},
+    units,
     view::{
-        Point,
+        Point, blocks,
         state::{App, Page, Span, Tab},
-        tables, units,
     },
 };
 
@@ -90,7 +90,7 @@ fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
         .iter()
         .map(|point| units::per_second(of(point), point.duration_ns).unwrap_or(0.0))
         .collect();
-    match units::sparkline(&rates, INTERVALS) {
+    match blocks::sparkline(&rates, INTERVALS) {
         blocks if blocks.is_empty() => blocks,
         blocks => format!("{what} {blocks}"),
     }
@@ -103,7 +103,9 @@ pub(super) fn lost(app: &App) -> Option<String> {
     let reasons = |summary: &Summary| {
         let lost = summary.window.lost.iter().filter(|(_, n)| **n > 0);
         let reasons: Vec<String> = lost
-            .map(|(reason, n)| format!("{} {}", units::clean(reason), units::count(*n)))
+            .map(|(reason, n)| {
+                format!("{} {}", units::clean(&reason.replace('_', " ")), units::count(*n))
+            })
             .collect();
         (!reasons.is_empty()).then(|| reasons.join(", "))
     };
@@ -133,7 +135,7 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
             let rank = if chosen { 0 } else { 2 };
             let title = tab.title();
             let digit = tab as usize + 1;
-            let count = units::count(app.len(tab) as u64);
+            let count = rows(app, tab);
             Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
                 .or(format!(" {digit} {title}{} ", of_id(app, tab)))
                 .styled(style)
@@ -148,6 +150,17 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
     parts::line(parts, " ", width)
 }
 
+/// How many there are to show; of keys also how many there are in all.
+fn rows(app: &App, tab: Tab) -> String {
+    let listed = app.len(tab) as u64;
+    match app.keys_tracked() {
+        tracked if tab == Tab::Keys && tracked > listed => {
+            format!("{} of {}", units::count(listed), units::count(tracked))
+        }
+        _ => units::count(listed),
+    }
+}
+
 fn of_id(app: &App, tab: Tab) -> String {
     let id = app.scope().filter(|_| tab == Tab::Keys);
     id.map(|id| format!(" of {}", units::clean(id))).unwrap_or_default()
@@ -157,8 +170,8 @@ fn of_map(app: &App, tab: Tab) -> String {
     let (Tab::Keys, Some(id), Some(summary)) = (tab, app.scope(), app.summary()) else {
         return String::new();
     };
-    let name = summary.maps.iter().find(|map| map.id == id).map_or("", tables::map_name);
-    format!(" of {} {}", units::clean(id), units::head(&units::clean(name), 24))
+    let name = summary.maps.iter().find(|map| map.id == id).map(map_name).unwrap_or_default();
+    format!(" of {} {}", units::clean(id), units::head(&units::clean(&name), 24))
 }
 
 fn arrangement(app: &App) -> Vec<Part> {

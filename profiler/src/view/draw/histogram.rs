@@ -5,7 +5,8 @@ use ratatui::text::{Line, Span};
 use super::theme::{STRONG, Theme};
 use crate::{
     model::summary::{Bucket, H},
-    view::units,
+    units,
+    view::blocks,
 };
 
 /// Columns of the percentiles.
@@ -68,7 +69,7 @@ fn beside(
         let (text, of_one) = right.get(row).cloned().unwrap_or_default();
         let text = if left.is_empty() { text } else { format!("{left_text:<LEFT$}    {text}") };
         let room = width.saturating_sub(units::width(&text) + 1).min(BAR);
-        let bar = Span::styled(units::bar(of_one, room), theme.graphic());
+        let bar = Span::styled(blocks::bar(of_one, room), theme.graphic());
         lines.push(Line::from(vec![Span::raw(text), bar]));
     }
     lines

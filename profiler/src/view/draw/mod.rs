@@ -87,9 +87,9 @@ fn footer(app: &App, width: usize) -> Line<'static> {
     let mut parts = Vec::new();
     if app.editing() {
         // The end of a long filter is where one types.
-        let filter = format!("/{}▏", super::units::clean(app.filter()));
+        let filter = format!("/{}▏", crate::units::clean(app.filter()));
         let room = width.saturating_sub(2);
-        parts.push(Part::new(0, super::units::tail(&filter, room).into_owned()).styled(STRONG));
+        parts.push(Part::new(0, crate::units::tail(&filter, room).into_owned()).styled(STRONG));
     }
     let bindings = BINDINGS.iter().filter(|binding| binding.mode == mode);
     parts.extend(bindings.enumerate().filter_map(|(rank, binding)| {

@@ -5,7 +5,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use crate::view::units;
+use crate::units;
 
 /// A piece of a line.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use ratatui::{
 };
 
 use super::theme::{SELECTED, STRONG};
+use crate::units;
 use crate::view::{
     grid::{Grid, Head},
     state::App,
-    units,
 };
 
 /// Rows that an area has room for below the heads.

@@ -3,10 +3,10 @@
 use ratatui::text::{Line, Span};
 
 use super::theme::STRONG;
+use crate::units;
 use crate::view::{
     keys::{BINDINGS, Mode},
     state::App,
-    units,
 };
 
 /// Every key there is.
