@@ -91,6 +91,5 @@ fn a_missing_function_is_named() -> Result<()> {
         .run()?
         .expect_code(1)?
         .expect_message(&["no_such_function"])?;
-    program.finish()?;
-    Ok(())
+    program.finish_well()
 }
