@@ -13,6 +13,7 @@ pub struct Summary {
     pub window: Window,
     pub maps: Vec<Map>,
     pub locks: Vec<Lock>,
+    pub findings: Vec<Finding>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -74,10 +75,15 @@ pub struct Key {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Lock {
+    pub id: String,
     pub address: Option<String>,
     pub kind: String,
     pub wait: Wait,
     pub waiters: Vec<Waiter>,
+    #[serde(default)]
+    pub open_waits: u64,
+    #[serde(default)]
+    pub open_max_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -101,4 +107,11 @@ pub struct Waiter {
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Frame {
     pub function: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Finding {
+    pub rule: String,
+    pub subject: String,
 }

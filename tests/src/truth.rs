@@ -261,7 +261,7 @@ mod tests {
         serde_json::from_str(&format!(
             r#"{{"schema":"mapprof.summary.v1","target":{{"pid":1,"exe":"/x","runtimes":[]}},
                 "window":{{"duration_ns":1,"observed_ns":1,"events":1,"lost":{{}}}},
-                "maps":[{maps}],"locks":[{locks}]}}"#
+                "maps":[{maps}],"locks":[{locks}],"findings":[]}}"#
         ))
         .expect("a summary")
     }
@@ -310,7 +310,7 @@ mod tests {
         .expect("a truth");
         let count = |kind: &str, waits: u64, sum: u64| {
             let lock = format!(
-                r#"{{"address":"0x10","kind":"{kind}","waiters":[],
+                r#"{{"id":"l1","address":"0x10","kind":"{kind}","waiters":[],
                     "wait":{{"count":{waits},"sum_ns":{sum},"min_ns":1,"max_ns":1}}}}"#
             );
             truth.differences(&summary("", &lock)).len()

@@ -294,9 +294,8 @@ fn the_launched_command_decides_the_status() -> Result<()> {
         .args(["-span", "100ms", "-exit", "7"])
         .run()?
         .expect_code(7)?;
-    Mapprof::new(["stat", "--", "/no/such/command"])
-        .run()?
-        .expect_code(1)?
-        .expect_message(&["/no/such/command"])?;
+    for absent in ["/no/such/command", "no-such-command"] {
+        Mapprof::new(["stat", "--", absent]).run()?.expect_code(1)?.expect_message(&[absent])?;
+    }
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! Every operation on every key of every map of a Go program is counted, once.
 
+use std::os::unix::process::ExitStatusExt;
+use std::thread::sleep;
+use std::time::Duration;
+
 use anyhow::Result;
 use mapprof_tests::go::NEWEST;
 use mapprof_tests::programs::{self, Link};
 use mapprof_tests::truth::Counts;
 use mapprof_tests::{Mapprof, Program, can_profile, observe};
+use nix::sys::signal::Signal;
 
 /// Profiles the running program from before its first operation to after its last.
 fn all_counts_are_exact(version: &str, link: Link) -> Result<()> {
@@ -86,6 +91,27 @@ fn two_at_once() -> Result<()> {
     program.finish_well()?;
     assert_eq!(truth.mismatches, 0, "the program computed something wrong");
     assert_eq!(truth.differences(&one), Vec::<String>::new());
+    assert_eq!(truth.differences(&other), Vec::<String>::new());
+    Ok(())
+}
+
+/// One of two is killed while both count: the other counts on.
+#[test]
+fn one_of_two_is_killed() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let mut program = Program::hold(&programs::newest_go("counts")?, ["-rounds", "10000"])?;
+    let one = Mapprof::stat(program.pid()).attach()?;
+    let other = Mapprof::stat(program.pid()).attach()?;
+    program.begin()?;
+    sleep(Duration::from_millis(500));
+    one.signal(Signal::SIGKILL)?;
+    assert_eq!(one.finish()?.status.signal(), Some(Signal::SIGKILL as i32));
+    let truth: Counts = program.truth()?;
+    let other = other.interrupt()?.summary()?;
+    program.finish_well()?;
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
     assert_eq!(truth.differences(&other), Vec::<String>::new());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A C program with its own hash tables and a pthread mutex, by `--probe`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use mapprof_tests::summary::Summary;
 use mapprof_tests::truth::{Counts, MapCounts};
 use mapprof_tests::{Mapprof, Program, can_profile, observe, programs};
 use serde::Deserialize;
@@ -30,6 +31,22 @@ struct LockTruth {
     address: String,
     waits: u64,
     wait_ns: u64,
+}
+
+impl LockTruth {
+    /// Fails where the summary has the lock's waits otherwise.
+    fn check(&self, summary: &Summary) -> Result<()> {
+        let lock = summary
+            .locks
+            .iter()
+            .find(|lock| lock.address.as_ref() == Some(&self.address))
+            .with_context(|| format!("no lock at {}", self.address))?;
+        ensure!(lock.wait.count == self.waits, "{} waits, not {}", lock.wait.count, self.waits);
+        let (sum, truth) = (lock.wait.sum_ns, self.wait_ns);
+        let slack = truth / 50 + self.waits * PROBES_PER_WAIT_NS;
+        ensure!(sum.abs_diff(truth) <= slack, "waited {sum} ns instead of {truth} ± {slack}");
+        Ok(())
+    }
 }
 
 fn probes<'a>(specs: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -62,20 +79,43 @@ fn waits_are_as_measured() -> Result<()> {
     let mapprof = Mapprof::stat(program.pid()).args(probes([LOCK]));
     let (truth, outcome) = observe::<Truth>(program, mapprof)?;
     let summary = outcome.summary()?;
-    let lock = summary
-        .locks
-        .iter()
-        .find(|lock| lock.address.as_ref() == Some(&truth.lock.address))
-        .with_context(|| format!("no lock at {}", truth.lock.address))?;
-    assert_eq!(lock.wait.count, truth.lock.waits);
-    let slack = truth.lock.wait_ns / 50 + truth.lock.waits * PROBES_PER_WAIT_NS;
-    assert!(
-        lock.wait.sum_ns.abs_diff(truth.lock.wait_ns) <= slack,
-        "waited {} ns instead of {} ± {slack}",
-        lock.wait.sum_ns,
-        truth.lock.wait_ns
-    );
+    truth.lock.check(&summary)?;
     assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    Ok(())
+}
+
+/// A library's function in a program that mapprof starts: the library is mapped
+/// only after the probes are in place.
+#[test]
+fn a_librarys_lock_in_a_launched_program() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let (truth, summary) = Mapprof::new(["stat", "--format", "json"])
+        .args(["--probe", "lock:pthread_mutex_lock lock=arg1", "--"])
+        .arg(programs::hash()?)
+        .run()?
+        .truth_and_summary::<Truth>()?;
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert_eq!(summary.window.lost.len(), 0);
+    truth.lock.check(&summary)
+}
+
+/// As on kernels below 6.6.
+#[test]
+fn by_perf_events() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let program = Program::hold_hash(&programs::hash()?)?;
+    let specs = probes(BY_NAME.into_iter().chain(BY_NUMBER).chain([BY_SLICE, LOCK]));
+    let mapprof = Mapprof::stat(program.pid()).args(specs).args(["--attach", "perf"]);
+    let (truth, outcome) = observe::<Truth>(program, mapprof)?;
+    let summary = outcome.summary()?;
+    truth.lock.check(&summary)?;
+    let truth = Counts { maps: truth.maps, mismatches: truth.mismatches };
+    assert_eq!(truth.mismatches, 0, "the program computed something wrong");
+    assert_eq!(truth.differences(&summary), Vec::<String>::new());
     Ok(())
 }
 
@@ -91,6 +131,5 @@ fn a_missing_function_is_named() -> Result<()> {
         .run()?
         .expect_code(1)?
         .expect_message(&["no_such_function"])?;
-    program.finish()?;
-    Ok(())
+    program.finish_well()
 }

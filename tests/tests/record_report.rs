@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use mapprof_tests::mapprof::{Outcome, binary};
+use mapprof_tests::summary::Summary;
 use mapprof_tests::truth::{Counts, Locks};
 use mapprof_tests::{Mapprof, Program, can_profile, observe, programs, unprivileged};
 use serde::de::DeserializeOwned;
@@ -90,6 +91,12 @@ fn waits_survive() -> Result<()> {
     Ok(())
 }
 
+/// Where a report says that the recording is damaged, bytes from its beginning.
+fn damage(outcome: &Outcome) -> Option<usize> {
+    let (_, rest) = outcome.stderr.split_once("at byte ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// A recording is written to the end of every slice, so that its beginning is of
 /// use if its end is missing; what is no recording is refused.
 #[test]
@@ -97,18 +104,34 @@ fn damaged_recordings() -> Result<()> {
     if !can_profile() {
         return Ok(());
     }
-    let recorded = Recorded::<Counts>::of("counts", &[])?;
+    let recorded = Recorded::<Counts>::of("counts", &["-rounds", "8000"])?;
     let whole = fs::read(recorded.folder.path().join("run.mprof"))?;
+    let events = recorded.reported("json")?.summary()?.window.events;
     let file = recorded.folder.path().join("damaged.mprof");
-    for eighths in 0..8 {
-        fs::write(&file, &whole[..whole.len() * eighths / 8])?;
-        let outcome = recorded.report(&file, "json")?;
-        ensure!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-        let code = outcome.status.code();
-        ensure!(code == Some(0) || code == Some(1), "{code:?}");
-        ensure!(!outcome.stderr.is_empty(), "not a word about the missing end");
+    // Reports what is damaged from this byte on: the events that are left.
+    let left = |bytes: &[u8], at: usize| -> Result<u64> {
+        fs::write(&file, bytes)?;
+        let outcome = recorded.report(&file, "json")?.expect_code(1)?;
+        let named = damage(&outcome).with_context(|| outcome.stderr.clone())?;
+        ensure!(named <= at, "damaged at {at}, found at {named}");
+        let summary: Summary = serde_json::from_str(&outcome.stdout)?;
+        ensure!(summary.window.events <= events, "more than there was");
+        Ok(summary.window.events)
+    };
+    let mut most = 0;
+    for sixteenth in 1..16 {
+        let at = whole.len() * sixteenth / 16;
+        let cut = left(&whole[..at], at).with_context(|| format!("cut at {at}"))?;
+        ensure!(cut >= most, "less is left of more");
+        most = cut;
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x40;
+        left(&flipped, at).with_context(|| format!("flipped at {at}"))?;
     }
-    fs::write(&file, "not a recording")?;
-    recorded.report(&file, "text")?.expect_code(1)?.expect_message(&["damaged.mprof"])?;
+    ensure!(most > 0, "nothing is left of fifteen sixteenths");
+    for foreign in [&whole[..0], &whole[..4], b"not a recording"] {
+        fs::write(&file, foreign)?;
+        recorded.report(&file, "text")?.expect_code(1)?.expect_message(&["damaged.mprof"])?;
+    }
     Ok(())
 }

@@ -3,7 +3,8 @@
  * its operations per key and times its own waits, and prints both as JSON.
  *
  * hash [--wait]   with --wait: says ready and waits for a line on stdin before
- *                 it begins, and for another before it exits.
+ *                 it begins, and for another before it exits; without the
+ *                 first, it exits at once.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -244,8 +245,9 @@ int main(int argc, char **argv)
 	if (wait) {
 		printf("ready\n");
 		fflush(stdout);
-		while (getchar() != '\n')
-			;
+		for (int c; (c = getchar()) != '\n';)
+			if (c == EOF)
+				return 0; /* never to begin */
 	}
 	for (int i = 0; i < WORKERS; i++) {
 		workers[i].random = (uint64_t)(i + 1) * 0x9e3779b97f4a7c15u;
