@@ -170,7 +170,11 @@ impl<R: Resolver> Decoder<R> {
         {
             return map;
         }
-        let map = self.names.map(&self.sites[head.site as usize], head);
+        let site = &self.sites[head.site as usize];
+        let map = self.names.map(site, head);
+        if !self.names.is_named(site, head) {
+            return map;
+        }
         self.recent[slot] =
             Recent { object: head.object, aux: head.aux, site: head.site, map: Some(map) };
         map

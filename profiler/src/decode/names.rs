@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use probe_ebpf::OpHead;
+use probe_ebpf::{CALLER_NOT_SAMPLED, OpHead};
 
 use super::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId};
 use super::{Interned, SiteInfo};
@@ -50,6 +50,8 @@ struct Known {
     type_address: u64,
     /// Its type is its own, not the shape that generic code goes by.
     is_concrete: bool,
+    /// It is known where it is used.
+    is_labelled: bool,
 }
 
 /// Maps of one type made in one place that are told apart; a program that makes one
@@ -107,10 +109,17 @@ impl<R: Resolver> Names<R> {
     pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
         let type_address = if site.is_go { head.aux } else { 0 };
         let place = (head.object, site.kind.clone());
-        if let Some(known) = self.maps.get(&place)
+        if let Some(known) = self.maps.get_mut(&place)
             && (known.type_address == type_address || type_address == 0)
         {
-            return known.map;
+            let (map, its_type) = (known.map, known.type_address);
+            if !known.is_labelled && head.caller != CALLER_NOT_SAMPLED {
+                known.is_labelled = true;
+                let text = self.map_type(its_type);
+                let info = self.describe_map(site, head, text);
+                self.new.maps.insert(map, info);
+            }
+            return map;
         }
         if let Some((its_type, map)) = self.shared.get(&head.object)
             && (*its_type == type_address || type_address == 0)
@@ -128,9 +137,16 @@ impl<R: Resolver> Names<R> {
         let Some(map) = map.or_else(|| self.room_for(&info)) else {
             return self.share(head.object, type_address, info);
         };
-        self.maps.insert(place, Known { map, type_address, is_concrete });
+        let is_labelled = info.label.is_some();
+        self.maps.insert(place, Known { map, type_address, is_concrete, is_labelled });
         self.new.maps.insert(map, info);
         map
+    }
+
+    /// Whether the map that lies there has its final name.
+    pub(super) fn is_named(&self, site: &SiteInfo, head: &OpHead) -> bool {
+        let known = self.maps.get(&(head.object, site.kind.clone()));
+        known.is_none_or(|known| known.is_labelled)
     }
 
     /// A number for a map of its own, unless its place has had enough of them.
@@ -178,7 +194,9 @@ impl<R: Resolver> Names<R> {
             key_format: text.as_ref().map_or(site.format, |text| text.format),
             key_type: text.as_ref().and_then(|text| text.key.clone()),
             type_name: text.and_then(|text| text.name),
-            label: if site.has_object {
+            label: if head.caller == CALLER_NOT_SAMPLED {
+                None
+            } else if site.has_object {
                 self.user_of(&[head.caller])
             } else {
                 Some(site.function.clone())
@@ -231,8 +249,11 @@ impl<R: Resolver> Names<R> {
     }
 
     pub(super) fn define_address(&mut self, address: u64) {
+        if address == 0 || address == CALLER_NOT_SAMPLED {
+            return;
+        }
         let (_, is_new) = self.addresses.get(address);
-        if is_new && address != 0 {
+        if is_new {
             let frames = self.resolver.frames(address);
             self.new.frames.insert(address, frames);
         }

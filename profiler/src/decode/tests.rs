@@ -174,6 +174,22 @@ fn generic_code_that_passes_a_shape_is_on_the_map_that_lies_there() {
 }
 
 #[test]
+fn a_map_is_labelled_by_the_first_operation_that_tells_where_it_is() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let mut unsampled = op_bytes(0xc000, 0x7000, b"hot");
+    unsampled[16..24].copy_from_slice(&probe_ebpf::CALLER_NOT_SAMPLED.to_le_bytes());
+    decoder.record(&unsampled, &mut seen);
+    assert_eq!(decoder.definitions().maps[&0].label, None);
+    decoder.record(&unsampled, &mut seen);
+    assert!(decoder.definitions().maps.is_empty());
+    decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
+    assert_eq!(decoder.definitions().maps[&0].label.as_deref(), Some("main.get"));
+    decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
+    assert!(decoder.definitions().maps.is_empty(), "each name is given once");
+    assert!(seen.ops.iter().all(|op| op.0 == 0));
+}
+
+#[test]
 fn a_map_for_each_request_does_not_use_up_the_numbers() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
     for request in 0..1000 {

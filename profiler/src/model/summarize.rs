@@ -7,6 +7,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use probe_ebpf::{CALLER_NOT_SAMPLED, CALLERS_PER_TICK};
+
 use super::callers::OTHER;
 use super::key_text::{is_cut, key_text};
 use super::session::{LockSum, MapSum, Sum};
@@ -90,9 +92,15 @@ fn map_summary(names: &Definitions, id: MapId, map: &MapSum, keys: usize) -> Map
 }
 
 /// Call sites that read the same are one; ties are broken by the lowest address.
+/// Where only some operations told theirs, the counts are scaled to all.
 fn caller_summaries(names: &Definitions, map: &MapSum) -> Vec<Caller> {
     let mut places: HashMap<Vec<Frame>, (u64, slice::Ops)> = HashMap::new();
+    let mut sampled = slice::Ops::default();
     for (address, ops) in map.callers.as_slice() {
+        if *address == CALLER_NOT_SAMPLED {
+            continue;
+        }
+        sampled.add(ops);
         let frames = caller_frames(names, *address);
         let (first, sum) = places.entry(frames).or_insert((*address, slice::Ops::default()));
         *first = (*first).min(*address);
@@ -100,7 +108,37 @@ fn caller_summaries(names: &Definitions, map: &MapSum) -> Vec<Caller> {
     }
     let mut places: Vec<_> = places.into_iter().collect();
     places.sort_by_key(|(_, (address, ops))| (Reverse(ops.total()), *address));
-    places.into_iter().map(|(frames, (_, ops))| Caller { frames, ops: ops.into() }).collect()
+    places
+        .into_iter()
+        .map(|(frames, (_, ops))| Caller {
+            frames,
+            margin: caller_margin(ops.total(), sampled.total(), map.ops.total()),
+            ops: scaled(&ops, &sampled, &map.ops).into(),
+        })
+        .collect()
+}
+
+/// `ops` of the `sampled` operations as a part of `all`, kind by kind.
+fn scaled(ops: &slice::Ops, sampled: &slice::Ops, all: &slice::Ops) -> slice::Ops {
+    let mut scaled = slice::Ops::default();
+    for (index, count) in scaled.0.iter_mut().enumerate() {
+        let (part, of, whole) =
+            (u128::from(ops.0[index]), u128::from(sampled.0[index]), u128::from(all.0[index]));
+        *count = (part * whole).checked_div(of).unwrap_or(0) as u64;
+    }
+    scaled
+}
+
+/// Half the width of the 95% interval of a scaled count. Callers are read in runs of
+/// [`CALLERS_PER_TICK`], so each run counts as one observation: as if all its
+/// operations came from one place, which is the worst that a run can be.
+fn caller_margin(ops: u64, sampled: u64, all: u64) -> u64 {
+    if sampled == 0 || sampled == all {
+        return 0;
+    }
+    let share = ops as f64 / sampled as f64;
+    let runs = (sampled as f64 / CALLERS_PER_TICK as f64).max(1.0);
+    (1.96 * (share * (1.0 - share) / runs).sqrt() * all as f64).ceil() as u64
 }
 
 fn key_summaries(info: Option<&MapInfo>, map: &MapSum, keys: usize) -> Vec<Key> {

@@ -150,8 +150,11 @@ pub struct Key {
 pub struct Caller {
     /// Where; innermost function first where some were inlined.
     pub frames: Vec<Frame>,
-    /// Operations made there.
+    /// Operations made there; scaled where only some told their call site.
     pub ops: Ops,
+    /// How far `ops` in all may be off (95%), in operations; 0 when exact.
+    #[serde(default)]
+    pub margin: u64,
 }
 
 /// One lock.

@@ -193,6 +193,24 @@ fn a_session_is_bounded_and_says_so() {
 }
 
 #[test]
+fn call_sites_of_a_sample_are_scaled_with_a_margin() {
+    let mut builder = Builder::new(Limits::default());
+    for (caller, times) in [(0x10, 300), (0x20, 100), (probe_ebpf::CALLER_NOT_SAMPLED, 3600)] {
+        for _ in 0..times {
+            builder.operation(0, Op::Lookup, None, false, caller);
+        }
+    }
+    let mut session = Session::new(TargetInfo::default());
+    session.push(builder.close(meta(0)));
+    let summary = session.summary(0);
+    let callers: Vec<_> =
+        summary.maps[0].callers.iter().map(|caller| (caller.ops.lookup, caller.margin)).collect();
+    // 400 of 4000 in 6.25 runs: 1.96 · √(0.75 · 0.25 / 6.25) · 4000 = 1357.9.
+    assert_eq!(callers, [(3000, 1358), (1000, 1358)]);
+    assert_eq!(summary.maps[0].ops.lookup, 4000);
+}
+
+#[test]
 fn places_that_read_the_same_are_one() {
     let mut builder = Builder::new(Limits::default());
     for (caller, times) in [(0x10, 3), (0x20, 4), (0x30, 2), (0x40, 2)] {

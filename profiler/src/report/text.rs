@@ -212,12 +212,15 @@ fn callers(page: &mut Page, callers: &[Caller]) {
     if callers.is_empty() {
         return;
     }
-    page.line("     by call site");
+    let sampled = callers.iter().any(|caller| caller.margin > 0);
+    page.line(if sampled { "     by call site, from a sample" } else { "     by call site" });
     let all = callers.iter().fold(0, |sum: u64, caller| sum.saturating_add(caller.ops.total()));
     for caller in callers.iter().take(MOST_PLACES) {
         let n = caller.ops.total();
         let place = caller.frames.first().map(place).unwrap_or_default();
-        page.line(&format!("      {:>6} {:>7}       {place}", part(n, all), count(n)));
+        let margin =
+            if caller.margin > 0 { format!("±{}", count(caller.margin)) } else { String::new() };
+        page.line(&format!("      {:>6} {:>7} {margin:<5} {place}", part(n, all), count(n)));
     }
     page.more("       ", callers.len() as u64, MOST_PLACES, "call sites");
 }

@@ -160,6 +160,9 @@ fn callers(map: &Map, width: usize) -> Lines {
     let mut lines = vec![Line::styled("Map used in, most operations first", STRONG)];
     for caller in &map.callers {
         let mut figure = count(caller.ops.total());
+        if caller.margin > 0 {
+            figure = format!("{figure} ±{}", count(caller.margin));
+        }
         for frame in &caller.frames {
             lines.push(cut(&format!("{figure:>7}  {}", tables::frame_text(frame)), width));
             // The next one is what this one is inlined into.
