@@ -82,8 +82,8 @@ const HOT_KEY_SHARE: f64 = 0.2;
 /// … and from which it is very hot.
 const VERY_HOT_KEY_SHARE: f64 = 0.5;
 /// A hot key has this many times what it had if all keys were used alike, so that
-/// no key of a map of two is hot.
-const HOT_KEY_TIMES_EVEN: f64 = 2.0;
+/// no key of a map of a few is hot.
+const HOT_KEY_TIMES_EVEN: f64 = 10.0;
 
 /// Waiting tasks on average, from which a lock is contended.
 const CONTENDED: f64 = 0.1;
