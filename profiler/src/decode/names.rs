@@ -82,7 +82,10 @@ impl<R: Resolver> Names<R> {
     /// pass the one it was compiled for (`map[go.shape.string]int`).
     pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
         let type_address = if site.is_go { head.aux } else { 0 };
-        let place = (head.object, site.kind.clone());
+        let mut place = (head.object, site.kind.clone());
+        if head.object == 0 && type_address != 0 {
+            place.1 = format!("nil {type_address:x}"); // maps never made: one per type
+        }
         if let Some(known) = self.maps.get(&place)
             && (known.type_address == type_address || type_address == 0)
         {
