@@ -215,7 +215,7 @@ impl Outcome {
             "mapprof ended with {} instead of {code}\n--- stderr\n{}\n--- stdout\n{}",
             self.status,
             self.stderr,
-            self.stdout
+            head(&self.stdout)
         );
         ensure!(!self.stderr.contains("panicked"), "mapprof panicked:\n{}", self.stderr);
         Ok(self)
@@ -234,7 +234,7 @@ impl Outcome {
     pub fn summary(self) -> Result<Summary> {
         let outcome = self.expect_code(0)?;
         serde_json::from_str(&outcome.stdout)
-            .with_context(|| format!("stdout is not a summary:\n{}", outcome.stdout))
+            .with_context(|| format!("stdout is not a summary:\n{}", head(&outcome.stdout)))
     }
 
     /// The launched program's line and the summary behind it, which share stdout.
@@ -244,4 +244,9 @@ impl Outcome {
             outcome.stdout.split_once('\n').context("stdout holds a single line")?;
         Ok((serde_json::from_str(truth)?, serde_json::from_str(summary)?))
     }
+}
+
+/// As much of an output as a failed test should show.
+pub fn head(text: &str) -> String {
+    text.lines().take(40).collect::<Vec<_>>().join("\n")
 }

@@ -71,7 +71,7 @@ pub fn build_all() -> Result<()> {
             }
         }
     }
-    for name in ["reads", "mutex", "stuck"] {
+    for name in ["reads", "mutex", "nilmaps", "stuck"] {
         newest_go(name)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use anyhow::{Context, Result, ensure};
-use mapprof_tests::mapprof::binary;
+use mapprof_tests::mapprof::{binary, head};
 use mapprof_tests::truth::Counts;
 use mapprof_tests::{Mapprof, Program, can_profile, programs, unprivileged};
 use tempfile::TempDir;
@@ -232,7 +232,7 @@ fn the_output_cannot_be_written() -> Result<()> {
         .attach()?;
     program.begin()?;
     let outcome = running.finish()?.expect_code(1)?.expect_message(&["/dev/full"])?;
-    ensure!(outcome.stdout.contains("map[uint64]uint64"), "no summary: {}", outcome.stdout);
+    ensure!(outcome.stdout.contains("map[uint64]uint64"), "no summary: {}", head(&outcome.stdout));
 
     let nowhere = "/no/such/folder/run.mprof";
     Mapprof::new(["record", "--duration", "1s", "-o", nowhere, "--pid"])

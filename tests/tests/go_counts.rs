@@ -4,9 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mapprof_tests::go::NEWEST;
 use mapprof_tests::programs::{self, Link};
+use mapprof_tests::summary::Map;
 use mapprof_tests::truth::Counts;
 use mapprof_tests::{Mapprof, Program, can_profile, observe};
 use nix::sys::signal::Signal;
@@ -92,6 +93,28 @@ fn two_at_once() -> Result<()> {
     assert_eq!(truth.mismatches, 0, "the program computed something wrong");
     assert_eq!(truth.differences(&one), Vec::<String>::new());
     assert_eq!(truth.differences(&other), Vec::<String>::new());
+    Ok(())
+}
+
+/// Maps that were never made all lie at address 0; there is one of each type.
+#[test]
+fn nil_maps_are_told_apart_by_type() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let program = Program::hold(&programs::newest_go("nilmaps")?, [] as [&str; 0])?;
+    let mapprof = Mapprof::stat(program.pid()).args(["--only", "maps"]);
+    let (truth, outcome) = observe::<serde_json::Value>(program, mapprof)?;
+    let summary = outcome.summary()?;
+    for (type_name, key) in [("map[main.name]int", "\"one\""), ("map[main.name]string", "\"two\"")]
+    {
+        let of_type = |map: &&Map| map.type_name.as_deref() == Some(type_name);
+        let found: Vec<_> = summary.maps.iter().filter(of_type).collect();
+        let [map] = found[..] else { bail!("{} maps are {type_name}", found.len()) };
+        assert_eq!(map.address.as_deref(), Some("0x0"));
+        assert_eq!(Some(map.ops.lookup), truth["reads"].as_u64());
+        assert_eq!(map.keys.iter().map(|key| &key.key).collect::<Vec<_>>(), [key]);
+    }
     Ok(())
 }
 

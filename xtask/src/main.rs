@@ -7,6 +7,8 @@ mod setup;
 mod sudo;
 mod test;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -32,8 +34,19 @@ enum Verb {
     Bench(bench::Args),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        // In one line, so that what the failed command said last stays in sight.
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<()> {
+    match verb {
         Verb::Setup => setup::run(),
         Verb::Test(args) => test::run(&args),
         Verb::Bless => test::bless(),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, quickest check first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use mapprof_tests::{go, programs, workspace};
@@ -11,6 +12,9 @@ use crate::{build, setup, sudo};
 const END_TO_END: &str = "mapprof-tests";
 /// What the end-to-end tests look at in their environment.
 const PASSED_ON: [&str; 4] = ["CI", "PATH", "RUST_BACKTRACE", "CARGO_TARGET_DIR"];
+
+/// Where in a test an error arose says little beside the error itself.
+const NO_BACKTRACE: (&str, &str) = ("RUST_LIB_BACKTRACE", "0");
 
 /// Options.
 #[derive(clap::Args)]
@@ -23,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    setup::run()?;
+    step("setup", setup::run)?;
     if args.filter.is_none() {
         check()?;
     }
@@ -36,39 +40,45 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Format and lints.
 fn check() -> Result<()> {
-    step("format");
-    go::run(build::cargo().args(["fmt", "--all", "--check"]))?;
-    step("lints");
-    go::run(build::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    step("format", || go::run(build::cargo().args(["fmt", "--all", "--check"])))?;
+    step("lints", || {
+        let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        go::run(build::cargo().args(clippy))
+    })
 }
 
 /// Tests of single modules, which need no privileges.
 fn unit(filter: Option<&str>) -> Result<()> {
-    step("unit tests");
-    go::run(
-        build::cargo()
-            .args(["test", "--workspace", "--exclude", END_TO_END])
-            .args(filter)
-            // A golden file that changed is a failure, not a new golden file.
-            .env("INSTA_UPDATE", "no"),
-    )
+    step("unit tests", || {
+        go::run(
+            build::cargo()
+                .args(["test", "--workspace", "--exclude", END_TO_END, "--no-fail-fast"])
+                .args(filter)
+                // A golden file that changed is a failure, not a new golden file.
+                .env("INSTA_UPDATE", "no"),
+        )
+    })
 }
 
 /// Tests of the whole program against real ones. Everything is built here, as the
 /// user that runs this; only the tests themselves run as root.
 fn end_to_end(filter: Option<&str>) -> Result<()> {
-    step("test programs");
-    programs::build_all()?;
-    step("mapprof");
-    let mapprof = build::mapprof(false)?;
-    step("end-to-end tests");
-    let mut tests = build::cargo();
-    tests.args(["test", "--package", END_TO_END]);
-    if !nix::unistd::geteuid().is_root() {
-        tests.arg("--config").arg(run_by_sudo(&mapprof)?);
-    }
-    // Tests that measure waits would disturb each other.
-    go::run(tests.env("MAPPROF", &mapprof).args(filter).args(["--", "--test-threads", "1"]))
+    step("test programs", programs::build_all)?;
+    let mut mapprof = PathBuf::new();
+    step("mapprof", || {
+        mapprof = build::mapprof(false)?;
+        Ok(())
+    })?;
+    step("end-to-end tests", || {
+        let mut tests = build::cargo();
+        tests.args(["test", "--package", END_TO_END, "--no-fail-fast"]);
+        if !nix::unistd::geteuid().is_root() {
+            tests.arg("--config").arg(run_by_sudo(&mapprof)?);
+        }
+        tests.env("MAPPROF", &mapprof).env(NO_BACKTRACE.0, NO_BACKTRACE.1);
+        // Tests that measure waits would disturb each other.
+        go::run(tests.args(filter).args(["--", "--test-threads", "1"]))
+    })
 }
 
 /// The setting that makes cargo run test binaries through sudo.
@@ -78,6 +88,7 @@ fn run_by_sudo(mapprof: &Path) -> Result<String> {
     words.push(sudo.get_program().to_string_lossy().into_owned());
     words.extend(sudo.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.push(format!("MAPPROF={}", mapprof.display()));
+    words.push(format!("{}={}", NO_BACKTRACE.0, NO_BACKTRACE.1));
     for name in PASSED_ON {
         if let Ok(value) = std::env::var(name) {
             words.push(format!("{name}={value}"));
@@ -96,6 +107,11 @@ pub(crate) fn bless() -> Result<()> {
     Ok(())
 }
 
-fn step(name: &str) {
+/// Does one part, and says how long it took.
+fn step(name: &str, part: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("── {name}");
+    let begin = Instant::now();
+    part().with_context(|| format!("{name} failed"))?;
+    println!("── {name}: {:.0} s", begin.elapsed().as_secs_f64());
+    Ok(())
 }

@@ -40,6 +40,15 @@ impl TypeText {
     }
 }
 
+/// Where a map lies: its address, its kind, and its type where the address is nil,
+/// which all maps that were never made have in common.
+type Address = (u64, String, u64);
+
+fn address_of(site: &SiteInfo, head: &OpHead) -> Address {
+    let nil_type = if site.is_go && head.object == 0 { head.aux } else { 0 };
+    (head.object, site.kind.clone(), nil_type)
+}
+
 fn place_of(info: &MapInfo) -> (String, Option<String>, Option<String>) {
     (info.kind.clone(), info.type_name.clone(), info.label.clone())
 }
@@ -71,7 +80,7 @@ struct Place {
 
 pub(super) struct Names<R> {
     pub(super) resolver: R,
-    maps: HashMap<(u64, String), Known>,
+    maps: HashMap<Address, Known>,
     types: HashMap<u64, Option<TypeText>>,
     places: HashMap<(String, Option<String>, Option<String>), Place>,
     /// By address: the type's address and the number shared.
@@ -108,7 +117,7 @@ impl<R: Resolver> Names<R> {
     /// pass the one it was compiled for (`map[go.shape.string]int`).
     pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
         let type_address = if site.is_go { head.aux } else { 0 };
-        let place = (head.object, site.kind.clone());
+        let place = address_of(site, head);
         if let Some(known) = self.maps.get_mut(&place)
             && (known.type_address == type_address || type_address == 0)
         {
@@ -145,7 +154,7 @@ impl<R: Resolver> Names<R> {
 
     /// Whether the map that lies there has its final name.
     pub(super) fn is_named(&self, site: &SiteInfo, head: &OpHead) -> bool {
-        let known = self.maps.get(&(head.object, site.kind.clone()));
+        let known = self.maps.get(&address_of(site, head));
         known.is_none_or(|known| known.is_labelled)
     }
 

@@ -190,6 +190,15 @@ fn a_map_is_labelled_by_the_first_operation_that_tells_where_it_is() {
 }
 
 #[test]
+fn nil_maps_of_two_types_are_two_maps_however_they_alternate() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for aux in [0x7000, 0x7100, 0x7000, 0x7100] {
+        decoder.record(&op_bytes(0, aux, b"hot"), &mut seen);
+    }
+    assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0, 1, 0, 1]);
+}
+
+#[test]
 fn a_map_for_each_request_does_not_use_up_the_numbers() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
     for request in 0..1000 {

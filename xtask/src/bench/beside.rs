@@ -55,13 +55,14 @@ impl Beside {
         }
     }
 
-    /// Runs a held program to its end under the watcher: what it says of itself,
-    /// and what mapprof left, if it was that.
+    /// Runs a held program to its end under the watcher, mapprof with these options:
+    /// what it says of itself, and what mapprof left, if it was that.
     pub(super) fn watch<T: DeserializeOwned>(
         self,
         mut program: Program,
+        options: &[&str],
     ) -> Result<(T, Option<Outcome>)> {
-        let watching = self.attach(program.pid())?;
+        let watching = self.attach(program.pid(), options)?;
         program.begin()?;
         let truth = program.truth()?;
         let outcome = watching.stop()?;
@@ -69,10 +70,10 @@ impl Beside {
         Ok((truth, outcome.filter(|_| self == Self::Mapprof)))
     }
 
-    fn attach(self, pid: u32) -> Result<Watching> {
+    fn attach(self, pid: u32, options: &[&str]) -> Result<Watching> {
         Ok(match self {
             Self::Nothing => Watching::Nothing,
-            Self::Mapprof => Watching::Mapprof(Mapprof::stat(pid).attach()?),
+            Self::Mapprof => Watching::Mapprof(Mapprof::stat(pid).args(options).attach()?),
             Self::EmptyProbe => Watching::Mapprof(
                 Mapprof::new(["__empty-probe", "--duration", "170s", "--pid", &pid.to_string()])
                     .attach()?,
@@ -84,7 +85,7 @@ impl Beside {
 
 fn bpftrace(pid: u32) -> Result<Watching> {
     let exe = std::fs::read_link(format!("/proc/{pid}/exe"))?;
-    let child = Command::new("bpftrace")
+    let mut child = Command::new("bpftrace")
         .args(["-p", &pid.to_string(), "-e"])
         .arg(format!("uprobe:{}:{ONE_LINER}", exe.display()))
         .stdin(Stdio::null())
@@ -93,9 +94,14 @@ fn bpftrace(pid: u32) -> Result<Watching> {
         .spawn()
         .context("starting bpftrace")?;
     let watchdog = Watchdog::over(&child);
-    eventually("bpftrace's probe is in place", Duration::from_secs(20), || {
+    let attached = eventually("bpftrace's probe is in place", Duration::from_secs(20), || {
         Ok(!changed_code(pid)?.is_empty())
-    })?;
+    });
+    if let Err(error) = attached {
+        child.kill()?;
+        child.wait()?;
+        return Err(error);
+    }
     Ok(Watching::Bpftrace(child, watchdog))
 }
 

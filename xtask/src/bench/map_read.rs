@@ -21,7 +21,7 @@ pub(super) fn measure(rounds: u32) -> Result<Row> {
     for round in 0..rounds {
         for beside in rotated(&all, round) {
             let held = Program::hold(&program, ["-span", SPAN])?;
-            let (truth, outcome) = beside.watch::<Value>(held)?;
+            let (truth, outcome) = beside.watch::<Value>(held, &[])?;
             let (_, samples) =
                 samples.iter_mut().find(|(it, _)| *it == beside).context("no such variant")?;
             samples.push(per_read(&truth)?);

@@ -24,13 +24,14 @@ use figures::Row;
 /// Options.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How often each variant is measured
+    /// How often each variant is measured; `saturation` is measured once, `memory`
+    /// three times at most
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Also write all figures here
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Measure only rows whose names contain this
+    /// Measure only the rows whose names contain this
     filter: Option<String>,
     /// Measure what the caller has built (how this verb calls itself as root)
     #[arg(long, hide = true)]
@@ -50,7 +51,15 @@ const BENCHES: [Bench; 6] = [
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let names = BENCHES.map(|(name, _)| name).join(", ");
+    ensure!(wanted(args).next().is_some(), "no row is called like that; there are {names}");
     if args.built { measure(args) } else { build_and_measure(args) }
+}
+
+/// The rows that were asked for.
+fn wanted(args: &Args) -> impl Iterator<Item = Bench> {
+    let part = args.filter.as_deref().unwrap_or_default();
+    BENCHES.into_iter().filter(move |(name, _)| name.contains(part))
 }
 
 /// Builds everything as the user who runs this, then measures as root.
@@ -73,18 +82,24 @@ fn build_and_measure(args: &Args) -> Result<()> {
     run_command(again.args(&args.filter))
 }
 
+/// A row that fails does not take the others with it.
 fn measure(args: &Args) -> Result<()> {
-    let wanted = |name: &str| args.filter.as_ref().is_none_or(|part| name.contains(part.as_str()));
-    let mut rows = Vec::new();
-    for (name, bench) in BENCHES.into_iter().filter(|(name, _)| wanted(name)) {
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for (name, bench) in wanted(args) {
         eprintln!("measuring {name}");
-        rows.push((name, bench(args.rounds).with_context(|| format!("measuring {name}"))?));
+        match bench(args.rounds) {
+            Ok(row) => rows.push((name, row)),
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                failed.push(name);
+            }
+        }
     }
-    ensure!(!rows.is_empty(), "no row has {:?} in its name", args.filter);
     print!("{}", figures::markdown(&rows));
     if let Some(path) = &args.json {
         std::fs::write(path, figures::json(&rows))
             .with_context(|| format!("writing {}", path.display()))?;
     }
+    ensure!(failed.is_empty(), "could not measure {}", failed.join(", "));
     Ok(())
 }

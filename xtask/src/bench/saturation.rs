@@ -12,7 +12,7 @@ use super::figures::{Claim, Row, Samples};
 pub(super) fn measure(_rounds: u32) -> Result<Row> {
     let program = programs::newest_go("reads")?;
     let held = Program::hold(&program, ["-goroutines", "2", "-span", "30s"])?;
-    let (truth, outcome) = Beside::Mapprof.watch::<Value>(held)?;
+    let (truth, outcome) = Beside::Mapprof.watch::<Value>(held, &[])?;
     let mut rate = Samples::new("mapprof", "M reads per s");
     let seconds = truth["elapsed_ns"].as_f64().unwrap_or(f64::NAN) / 1e9;
     rate.push(truth["ops"].as_f64().unwrap_or(f64::NAN) / 1e6 / seconds);
