@@ -67,10 +67,11 @@ fn launched() -> Result<()> {
     if !can_profile() {
         return Ok(());
     }
-    let (truth, summary) = Mapprof::new(["stat", "--format", "json", "--keys", "1000000", "--"])
-        .arg(programs::go(NEWEST, Link::Stripped, "counts")?)
-        .run()?
-        .truth_and_summary::<Counts>()?;
+    let (truth, summary) =
+        Mapprof::new(["stat", "--format", "json", "--keys", "1000000", "--ring-mib", "32", "--"])
+            .arg(programs::go(NEWEST, Link::Stripped, "counts")?)
+            .run()?
+            .truth_and_summary::<Counts>()?;
     assert_eq!(truth.mismatches, 0, "the program computed something wrong");
     assert_eq!(truth.differences(&summary), Vec::<String>::new());
     Ok(())

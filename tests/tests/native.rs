@@ -91,7 +91,7 @@ fn a_librarys_lock_in_a_launched_program() -> Result<()> {
     if !can_profile() {
         return Ok(());
     }
-    let (truth, summary) = Mapprof::new(["stat", "--format", "json"])
+    let (truth, summary) = Mapprof::new(["stat", "--format", "json", "--ring-mib", "32"])
         .args(["--probe", "lock:pthread_mutex_lock lock=arg1", "--"])
         .arg(programs::hash()?)
         .run()?

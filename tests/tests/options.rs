@@ -81,9 +81,10 @@ fn the_one_process_of_a_name() -> Result<()> {
     let path = folder.path().join("mp-only-one");
     fs::copy(programs::newest_go("counts")?, &path)?;
     let mut program = Program::hold(&path, ["-rounds", "300"])?;
-    let mapprof = Mapprof::new(["stat", "--format", "json", "--keys", "1000000"])
-        .args(["--duration", "100s", "--name", "mp-only-one"])
-        .attach()?;
+    let mapprof =
+        Mapprof::new(["stat", "--format", "json", "--keys", "1000000", "--ring-mib", "32"])
+            .args(["--duration", "100s", "--name", "mp-only-one"])
+            .attach()?;
     program.begin()?;
     let truth: Counts = program.truth()?;
     let summary = mapprof.interrupt()?.summary()?;

@@ -136,6 +136,10 @@ pub(super) struct HowArgs {
     /// The rest.
     #[command(flatten)]
     pub(super) show: ShowArgs,
+    /// Size of each CPU's event buffer, MiB (rounded up to a power of two); more
+    /// where events are lost as ring_full
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) ring_mib: Option<u32>,
     /// How to attach
     #[arg(long, value_enum, hide = true)]
     pub(super) attach: Option<AttachArg>,

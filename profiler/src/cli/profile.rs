@@ -107,6 +107,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         duration: how.duration,
         limits,
         method: how.attach.map(Into::into),
+        ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
         debug: how.verbose >= 2,
     };
     let run = Run::start(target, plan, options)?;

@@ -67,8 +67,8 @@ const RULES: [Rule; 4] = [
     Rule {
         name: "lost-events",
         check: lost_events,
-        advice: "Read all figures as lower bounds. Profiling fewer functions, or a calmer moment, \
-                 loses less.",
+        advice: "Read all figures as lower bounds. A larger --ring-mib, fewer functions (--only), or a \
+                 calmer moment loses less.",
     },
 ];
 

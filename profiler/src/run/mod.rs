@@ -37,6 +37,8 @@ pub struct Options {
     pub limits: Limits,
     /// How to attach; `None`: the best that the kernel can.
     pub method: Option<Method>,
+    /// Bytes of each CPU's ring, a power of two; 0: choose by the number of CPUs.
+    pub ring_bytes: u32,
     /// Let the kernel side log its debug lines.
     pub debug: bool,
 }
@@ -113,7 +115,7 @@ impl Run {
         let began = Instant::now();
         let mut kernel = Kernel::load(LoadOptions {
             tgid: 0,
-            ring_bytes: 0,
+            ring_bytes: options.ring_bytes,
             debug: options.debug,
             method: options.method,
         })?;
