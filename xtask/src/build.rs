@@ -13,13 +13,8 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Builds mapprof and returns where it is.
-pub(crate) fn mapprof(release: bool) -> Result<PathBuf> {
-    let mut build = cargo();
-    build.args(["build", "--package", "mapprof"]);
-    if release {
-        build.arg("--release");
-    }
-    run(&mut build)?;
-    Ok(target_dir().join(if release { "release" } else { "debug" }).join("mapprof"))
+/// Builds mapprof for use and returns where it is.
+pub(crate) fn mapprof() -> Result<PathBuf> {
+    run(cargo().args(["build", "--release", "--package", "mapprof"]))?;
+    Ok(target_dir().join("release/mapprof"))
 }

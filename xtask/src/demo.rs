@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::run()?;
-    let mapprof = build::mapprof(true)?;
+    let mapprof = build::mapprof()?;
     let status = sudo::as_root(&mapprof, "profiling")?
         .arg("demo")
         .args(&args.rest)

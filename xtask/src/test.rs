@@ -1,15 +1,16 @@
 //! `cargo xtask test`: everything that must hold, quickest check first.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use mapprof_tests::{go, programs, workspace};
+use mapprof_tests::{go, programs, target_dir, workspace};
 
 use crate::{build, setup, sudo};
 
-/// The package of the end-to-end tests.
-const END_TO_END: &str = "mapprof-tests";
 /// What the end-to-end tests look at in their environment.
 const PASSED_ON: [&str; 4] = ["CI", "PATH", "RUST_BACKTRACE", "CARGO_TARGET_DIR"];
 
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.filter.is_none() {
         check()?;
     }
+    step("compilation", || go::run(tests().arg("--no-run")))?;
     unit(args.filter.as_deref())?;
     if !args.quick {
         end_to_end(args.filter.as_deref())?;
@@ -47,12 +49,38 @@ fn check() -> Result<()> {
     })
 }
 
+/// The tests of all packages; compiling them compiles mapprof, too. Every later step selects among these by
+/// target, never by package: that would choose other features of the dependencies,
+/// and compile them all again.
+fn tests() -> Command {
+    let mut cargo = build::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    cargo
+}
+
+/// `--test NAME` for each file in a folder of integration tests.
+fn targets(folder: &str) -> Result<Vec<String>> {
+    let folder = workspace().join(folder);
+    let files = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut options = Vec::new();
+    for file in files {
+        let path = file?.path();
+        if let (Some("rs"), Some(name)) =
+            (path.extension().and_then(OsStr::to_str), path.file_stem().and_then(OsStr::to_str))
+        {
+            options.extend(["--test".to_owned(), name.to_owned()]);
+        }
+    }
+    Ok(options)
+}
+
 /// Tests of single modules, which need no privileges.
 fn unit(filter: Option<&str>) -> Result<()> {
     step("unit tests", || {
         go::run(
-            build::cargo()
-                .args(["test", "--workspace", "--exclude", END_TO_END, "--no-fail-fast"])
+            tests()
+                .args(["--lib", "--bins"])
+                .args(targets("profiler/tests")?)
                 .args(filter)
                 // A golden file that changed is a failure, not a new golden file.
                 .env("INSTA_UPDATE", "no"),
@@ -64,14 +92,10 @@ fn unit(filter: Option<&str>) -> Result<()> {
 /// user that runs this; only the tests themselves run as root.
 fn end_to_end(filter: Option<&str>) -> Result<()> {
     step("test programs", programs::build_all)?;
-    let mut mapprof = PathBuf::new();
-    step("mapprof", || {
-        mapprof = build::mapprof(false)?;
-        Ok(())
-    })?;
     step("end-to-end tests", || {
-        let mut tests = build::cargo();
-        tests.args(["test", "--package", END_TO_END, "--no-fail-fast"]);
+        let mapprof = target_dir().join("debug/mapprof");
+        let mut tests = tests();
+        tests.args(targets("tests/tests")?);
         if !nix::unistd::geteuid().is_root() {
             tests.arg("--config").arg(run_by_sudo(&mapprof)?);
         }

@@ -65,7 +65,7 @@ fn wanted(args: &Args) -> impl Iterator<Item = Bench> {
 /// Builds everything as the user who runs this, then measures as root.
 fn build_and_measure(args: &Args) -> Result<()> {
     setup::run()?;
-    let mapprof = build::mapprof(true)?;
+    let mapprof = build::mapprof()?;
     for name in ["reads", "mutex", "keys"] {
         programs::newest_go(name)?;
     }
