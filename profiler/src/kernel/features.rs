@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use super::{Kernel, LoadOptions, Method};
+use super::{Kernel, KernelError, LoadOptions, Method};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ fn programs() -> Check {
         Err(error) => Check {
             what: "BPF programs",
             verdict: Verdict::Bad,
+            mend: (!matches!(error, KernelError::NotPermitted { .. })).then(|| "ring buffers need Linux 5.8 and CONFIG_BPF_SYSCALL; a locked-down kernel (see /sys/kernel/security/lockdown) refuses to read user memory".into()),
             found: error.to_string(),
-            mend: Some("ring buffers need Linux 5.8 and CONFIG_BPF_SYSCALL; a locked-down kernel (see /sys/kernel/security/lockdown) refuses to read user memory".into()),
         },
     }
 }

@@ -272,7 +272,8 @@ impl Collector {
     /// A launched program maps its libraries after its probes are in place; any
     /// program may load more.
     fn look_for_modules(&mut self) {
-        if self.decoder.resolver().refresh() {
+        self.decoder.resolver().refresh();
+        if self.decoder.resolver().take_changed() {
             self.plan.rebase(&self.decoder.resolver().target);
             let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
             // Where this fails call sites name a wrapper; counts are right.

@@ -2,29 +2,47 @@
 //!
 //! In: addresses of the target. Out: types and code in words.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     decode::{Resolver, TypeText},
     target::{AddressKind, Frame, Symbolizer, Target},
 };
 
+/// Least time between two looks for modules that an unknown address asks for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 pub(super) struct TargetResolver {
     pub(super) target: Target,
     symbols: Symbolizer,
+    looked: Option<Instant>,
+    changed: bool,
 }
 
 impl TargetResolver {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, symbols: Symbolizer::new() }
+        Self { target, symbols: Symbolizer::new(), looked: None, changed: false }
     }
 
     /// Looks for modules that were loaded since; `true` where there are some.
     pub(super) fn refresh(&mut self) -> bool {
+        self.looked = Some(Instant::now());
         // A target that is gone has nothing new; its end is noticed elsewhere.
         let changed = self.target.refresh().unwrap_or(false);
         if changed {
             self.symbols.clear();
         }
+        self.changed |= changed;
         changed
+    }
+
+    /// Whether modules were found since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn known_frames(&mut self, return_address: u64) -> &[Frame] {
+        self.symbols.frames(&self.target, return_address, AddressKind::Return)
     }
 }
 
@@ -35,6 +53,11 @@ impl Resolver for TargetResolver {
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
-        self.symbols.frames(&self.target, return_address, AddressKind::Return).to_vec()
+        let is_known = self.known_frames(return_address).iter().any(|it| it.module.is_some());
+        // A launched program maps its modules after its probes are in place.
+        if !is_known && self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN) {
+            self.refresh();
+        }
+        self.known_frames(return_address).to_vec()
     }
 }
