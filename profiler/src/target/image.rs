@@ -16,7 +16,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _}
 
 use super::error::ImageError;
 use super::moduledata::ModuleData;
-use super::pclntab::{GoTable, Header};
+use super::pclntab::{GoFrame, GoTable, Header};
 use super::symbols::Symbols;
 use super::{buildinfo, bytes, mmap, moduledata, pclntab};
 
@@ -323,7 +323,8 @@ impl Image {
     pub(super) fn go(&self) -> Option<GoTable<'_>> {
         let go = self.go.as_ref()?;
         let data = bytes::slice(&self.map, go.offset, go.size)?;
-        Some(GoTable::new(data, &go.header, go.module.text))
+        let gofunc = go.module.gofunc.and_then(|address| self.bytes_from(address));
+        Some(GoTable::new(data, &go.header, go.module.text, gofunc.unwrap_or_default()))
     }
 
     pub(super) fn data(&self) -> &[u8] {
@@ -346,6 +347,13 @@ impl Image {
     pub fn bytes_at(&self, address: u64, len: u64) -> Option<&[u8]> {
         let offset = self.segments.iter().find_map(|segment| segment.file_range(address, len))?;
         bytes::slice(&self.map, offset, len)
+    }
+
+    /// What the file has from a virtual address to the end of its segment.
+    fn bytes_from(&self, address: u64) -> Option<&[u8]> {
+        let inside = |segment: &&Segment| segment.file_range(address, 1).is_some();
+        let segment = self.segments.iter().find(inside)?;
+        self.bytes_at(address, segment.file_size - (address - segment.address))
     }
 
     /// Whether a virtual address belongs to a loaded segment.
@@ -444,11 +452,10 @@ impl Image {
         self.symbols.at(self, address)
     }
 
-    /// Source file and line of an address, known for Go code.
-    pub fn line(&self, address: u64) -> Option<(String, u32)> {
-        let go = self.go()?;
-        let (file, line) = go.line(&go.function_at(address)?, address)?;
-        Some((file.into_owned(), line))
+    /// The Go functions that an address belongs to, inlined ones first, with file and
+    /// line; never empty. `None` outside of Go code.
+    pub(super) fn go_frames(&self, address: u64) -> Option<Vec<GoFrame<'_>>> {
+        self.go()?.frames(address)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Go's `runtime.firstmoduledata`: where code and types begin.
 //!
-//! In: an image and its function table. Out: the addresses to which the table's
-//! and the types' offsets are relative. Word numbers are those of
+//! In: an image and its function table. Out: the addresses to which the table's,
+//! the types' and the functions' data offsets are relative. Word numbers are those of
 //! `runtime.moduledata` in `src/runtime/symtab.go`, Go 1.18 to 1.27.
 
 use super::image::Image;
@@ -15,6 +15,10 @@ const WORD_TEXT: u64 = 22;
 /// Before `covctrs` and `ecovctrs` came with Go 1.20.
 const WORD_TYPES_118: u64 = 35;
 const WORD_TYPES: u64 = 37;
+const WORD_GOFUNC_118: u64 = 38;
+const WORD_GOFUNC_120: u64 = 40;
+/// After `typedesclen`, `itaboffset` and `itabsize` came with Go 1.27.
+const WORD_GOFUNC_127: u64 = 43;
 
 /// What is wanted of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,9 @@ pub(super) struct ModuleData {
     pub(super) text: u64,
     /// Start of the type data.
     pub(super) types: u64,
+    /// Start of what the compiler noted of the functions (`gofunc`), such as the
+    /// calls inlined into them; `None` where it was not recognised.
+    pub(super) gofunc: Option<u64>,
 }
 
 /// The module whose first word is the table's address and whose other words agree
@@ -57,5 +64,17 @@ fn check(image: &Image, place: &Place, address: u64) -> Option<ModuleData> {
         && word(WORD_MINPC)? <= word(WORD_MAXPC)?
         && [0, text].contains(&place.header.text_start);
     let types = if place.header.since_120 { WORD_TYPES } else { WORD_TYPES_118 };
-    plausible.then_some(ModuleData { text, types: word(types)? })
+    let gofunc = find_gofunc(image, place, word);
+    plausible.then_some(ModuleData { text, types: word(types)?, gofunc })
+}
+
+/// Its place is told by its neighbours, for a version may be unknown: the end of the
+/// table follows it in Go 1.27, and up to Go 1.26 `rodata` is the word before.
+fn find_gofunc(image: &Image, place: &Place, word: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let (first, second) = (word(WORD_GOFUNC_127)?, word(WORD_GOFUNC_127 + 1)?);
+    if place.header.since_120 && place.address <= first && first <= second && image.holds(first) {
+        return Some(first);
+    }
+    let index = if place.header.since_120 { WORD_GOFUNC_120 } else { WORD_GOFUNC_118 };
+    word(index).filter(|&gofunc| word(index - 1) <= Some(gofunc) && image.holds(gofunc))
 }

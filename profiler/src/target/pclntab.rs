@@ -1,8 +1,10 @@
 //! Go's function table (`pclntab`), present in stripped binaries too.
 //!
-//! In: an image's bytes. Out: every Go function with name, bounds, file and line.
-//! The layout is `runtime.pcHeader`, `runtime.functab` and `runtime._func` in
-//! `src/runtime/symtab.go` and `runtime2.go` of Go 1.18 to 1.27.
+//! In: an image's bytes. Out: every Go function with name, bounds, file and line, and
+//! the calls that were inlined into it. The layout is `runtime.pcHeader`,
+//! `runtime.functab` and `runtime._func` in `src/runtime/symtab.go` and `runtime2.go`
+//! of Go 1.18 to 1.27; of inlined calls `runtime.inlinedCall` in `symtab.go` of Go 1.19
+//! and `symtabinl.go` of Go 1.21 to 1.27, where `inlineUnwinder` walks them.
 
 use std::borrow::Cow;
 
@@ -21,6 +23,31 @@ const HEADER_SIZE: u64 = 72;
 const FUNCTIONS_LIMIT: u64 = 1 << 26;
 /// Longest function or file name read, in bytes.
 const NAME_LIMIT: usize = 16 << 10;
+
+/// Steps of a pc-value table after which it is given up: each is a change of line or
+/// file in one function.
+const PC_STEPS_LIMIT: usize = 1 << 20;
+/// `PCDATA_InlTreeIndex` and `FUNCDATA_InlTree` of `internal/abi/symtab.go`.
+const PCDATA_INLINE_INDEX: u64 = 2;
+const FUNCDATA_INLINE_TREE: u64 = 3;
+/// Inlined calls within each other at one address, at most.
+const INLINE_DEPTH_LIMIT: usize = 64;
+
+/// Where a Go version keeps what leads to inlined calls; in bytes.
+#[derive(Debug)]
+struct InlineLayout {
+    /// Size of `_func` without the arrays behind it.
+    record: u64,
+    /// Size of `inlinedCall`.
+    call: u64,
+    /// In it: the called function's name.
+    name: u64,
+    /// In it: an instruction at the line of the call.
+    parent_pc: u64,
+}
+
+const INLINE_118: InlineLayout = InlineLayout { record: 40, call: 20, name: 12, parent_pc: 16 };
+const INLINE_120: InlineLayout = InlineLayout { record: 44, call: 16, name: 4, parent_pc: 8 };
 
 /// Why a table cannot be used.
 #[derive(Debug)]
@@ -185,18 +212,28 @@ pub(super) struct GoFunction<'a> {
     record: u64,
 }
 
+/// A function that an address belongs to, and where in its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GoFrame<'a> {
+    pub(super) function: Cow<'a, str>,
+    /// File and line.
+    pub(super) line: Option<(Cow<'a, str>, u32)>,
+}
+
 /// The table of one image, ready for lookups.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GoTable<'a> {
     data: &'a [u8],
     header: &'a Header,
     text: u64,
+    gofunc: &'a [u8],
 }
 
 impl<'a> GoTable<'a> {
-    /// `data` begins with the header; `text` is the address offsets are relative to.
-    pub(super) fn new(data: &'a [u8], header: &'a Header, text: u64) -> Self {
-        Self { data, header, text }
+    /// `data` begins with the header; `text` is the address offsets are relative to;
+    /// `gofunc` is what moduledata's word of that name points to, empty if unknown.
+    pub(super) fn new(data: &'a [u8], header: &'a Header, text: u64, gofunc: &'a [u8]) -> Self {
+        Self { data, header, text, gofunc }
     }
 
     fn start_offset(self, index: u64) -> Option<u32> {
@@ -209,14 +246,17 @@ impl<'a> GoTable<'a> {
         }
         let record = self.header.table
             + u64::from(bytes::u32(self.data, self.header.table + index * 8 + 4)?);
-        let name = u64::from(bytes::u32(self.data, record + 4)?);
-        let name = bytes::c_str(self.data, self.header.names + name, NAME_LIMIT)?;
         Some(GoFunction {
-            name: String::from_utf8_lossy(name),
+            name: self.name(bytes::u32(self.data, record + 4)?)?,
             start: self.text + u64::from(self.start_offset(index)?),
             end: self.text + u64::from(self.start_offset(index + 1)?),
             record,
         })
+    }
+
+    fn name(self, offset: u32) -> Option<Cow<'a, str>> {
+        let name = bytes::c_str(self.data, self.header.names + u64::from(offset), NAME_LIMIT)?;
+        Some(String::from_utf8_lossy(name))
     }
 
     /// Index of the last function that starts at or before an address.
@@ -253,12 +293,82 @@ impl<'a> GoTable<'a> {
         start.is_some_and(|offset| self.text + u64::from(offset) == address)
     }
 
+    /// The functions that an address belongs to, innermost first, never empty: those
+    /// inlined there, then the one whose code it is. Each but the first is at the line
+    /// of its call to the one before it.
+    pub(super) fn frames(self, address: u64) -> Option<Vec<GoFrame<'a>>> {
+        let function = self.function_at(address)?;
+        let frames = self.unwind(&function, address);
+        Some(frames.unwrap_or_else(|| {
+            let line = self.own_line(&function, address);
+            vec![GoFrame { function: function.name, line }]
+        }))
+    }
+
+    /// What `runtime.inlineUnwinder` walks; `None` where the table contradicts itself
+    /// or cannot be read.
+    fn unwind(self, function: &GoFunction<'a>, address: u64) -> Option<Vec<GoFrame<'a>>> {
+        let mut frames = Vec::new();
+        let mut pc = address;
+        while frames.len() <= INLINE_DEPTH_LIMIT {
+            let line = self.line(function, pc);
+            let Ok(index) = u64::try_from(self.inline_index(function, pc)?) else {
+                frames.push(GoFrame { function: function.name.clone(), line });
+                return Some(frames);
+            };
+            let (name, parent_pc) = self.inlined_call(function, index)?;
+            frames.push(GoFrame { function: name, line });
+            pc = function.start.checked_add(u64::from(parent_pc))?;
+            if pc >= function.end {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn inline_layout(self) -> &'static InlineLayout {
+        if self.header.since_120 { &INLINE_120 } else { &INLINE_118 }
+    }
+
+    /// Which inlined call an address belongs to; negative where it is in none.
+    fn inline_index(self, function: &GoFunction<'a>, pc: u64) -> Option<i32> {
+        let tables = function.record.checked_add(self.inline_layout().record)?;
+        let count = bytes::u32(self.data, function.record + 28)?;
+        if u64::from(count) <= PCDATA_INLINE_INDEX {
+            return Some(-1);
+        }
+        match bytes::u32(self.data, tables + 4 * PCDATA_INLINE_INDEX)? {
+            0 => Some(-1),
+            table => self.pc_value(table.into(), function.start, pc),
+        }
+    }
+
+    /// Name of the function that was inlined, and the offset of an instruction whose
+    /// line is that of the call.
+    fn inlined_call(self, function: &GoFunction<'a>, index: u64) -> Option<(Cow<'a, str>, u32)> {
+        let layout = self.inline_layout();
+        let tables = function.record.checked_add(layout.record)?;
+        let pc_tables = u64::from(bytes::u32(self.data, function.record + 28)?);
+        // The last byte of the record is the number of offsets.
+        if u64::from(bytes::u8(self.data, tables - 1)?) <= FUNCDATA_INLINE_TREE {
+            return None;
+        }
+        let tree = bytes::u32(self.data, tables + 4 * (pc_tables + FUNCDATA_INLINE_TREE))?;
+        // An offset of all ones means that there is none, and lies outside.
+        let call = u64::from(tree) + index * layout.call;
+        let name = self.name(bytes::u32(self.gofunc, call + layout.name)?)?;
+        (!name.is_empty()).then_some((name, bytes::u32(self.gofunc, call + layout.parent_pc)?))
+    }
+
+    /// File and line of an address, but not those of something inlined from another
+    /// file: for where the inlined calls cannot be read.
+    fn own_line(self, function: &GoFunction<'a>, address: u64) -> Option<(Cow<'a, str>, u32)> {
+        let (own, _) = self.line(function, function.start)?;
+        self.line(function, address).filter(|(file, _)| *file == own)
+    }
+
     /// Source file and line of an address inside the function.
-    pub(super) fn line(
-        self,
-        function: &GoFunction<'a>,
-        address: u64,
-    ) -> Option<(Cow<'a, str>, u32)> {
+    fn line(self, function: &GoFunction<'a>, address: u64) -> Option<(Cow<'a, str>, u32)> {
         let field = |at| bytes::u32(self.data, function.record + at).map(u64::from);
         let file = self.pc_value(field(20)?, function.start, address)?;
         let line = self.pc_value(field(24)?, function.start, address)?;
@@ -269,12 +379,15 @@ impl<'a> GoTable<'a> {
     }
 
     /// A value of a pc-value table: pairs of value difference (zigzag) and length
-    /// in bytes, as `runtime.pcvalue` reads them.
+    /// in bytes, as `runtime.pcvalue` reads them. Table 0 is none.
     fn pc_value(self, table: u64, start: u64, address: u64) -> Option<i32> {
+        if table == 0 {
+            return None;
+        }
         let mut at = self.header.pc_values.checked_add(table)?;
         let mut pc = start;
         let mut value = -1i32;
-        loop {
+        for _ in 0..PC_STEPS_LIMIT {
             let (difference, next) = bytes::varint(self.data, at)?;
             if difference == 0 && pc != start {
                 return None;
@@ -289,5 +402,6 @@ impl<'a> GoTable<'a> {
                 return Some(value);
             }
         }
+        None
     }
 }

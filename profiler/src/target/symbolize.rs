@@ -1,12 +1,15 @@
 //! What stands at a code address.
 //!
-//! In: an address of the process. Out: function, file and line; the address itself
-//! where nothing is known.
+//! In: an address of the process. Out: function, file and line, for Go also of the
+//! calls inlined there; the address itself where nothing is known.
+
+use std::borrow::Cow;
 
 use hashbrown::HashMap;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::pclntab::GoFrame;
 use super::process::Target;
 
 /// Addresses remembered; beyond that the memory starts over.
@@ -75,7 +78,9 @@ impl Symbolizer {
         self.cache.clear();
     }
 
-    /// The functions at an address, innermost first; never empty.
+    /// The functions at an address, innermost first; never empty. More than one where
+    /// Go inlined calls: the last is the function that the code belongs to, and each
+    /// but the first is at the line of its call to the one before it.
     pub fn frames(&mut self, target: &Target, address: u64, kind: AddressKind) -> &[Frame] {
         if self.cache.len() >= CACHE_LIMIT {
             self.cache.clear();
@@ -95,16 +100,23 @@ fn frames(target: &Target, address: u64, kind: AddressKind) -> Vec<Frame> {
         return vec![unknown(None)];
     };
     let module = &target.modules()[module];
-    let Some(function) = module.image.function_at(wanted) else {
-        return vec![unknown(Some(module.name.clone()))];
-    };
-    let (file, line) = module.image.line(wanted).unzip();
-    vec![Frame {
-        function: function.name.into_owned(),
-        file,
-        line,
-        module: Some(module.name.clone()),
-    }]
+    if let Some(frames) = module.image.go_frames(wanted) {
+        let name = |frame: GoFrame| {
+            let (file, line) = frame.line.unzip();
+            Frame {
+                function: frame.function.into_owned(),
+                file: file.map(Cow::into_owned),
+                line,
+                module: Some(module.name.clone()),
+            }
+        };
+        return frames.into_iter().map(name).collect();
+    }
+    let mut frame = unknown(Some(module.name.clone()));
+    if let Some(function) = module.image.function_at(wanted) {
+        frame.function = function.name.into_owned();
+    }
+    vec![frame]
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::target::fixture::{DATA, STRIDE, TEXT, TYPES, TinyGo};
+use crate::target::fixture::{DATA, Inlined, STRIDE, TEXT, TYPES, TinyGo};
 
 fn open(bytes: &[u8]) -> Result<Image, ImageError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -18,6 +18,24 @@ fn tiny() -> TinyGo {
     TinyGo::new(vec![("main.main", code.clone()), ("main.(*Cache).Get", code)])
 }
 
+/// With a lock that is inlined, and in it something of another file.
+fn with_inlined() -> TinyGo {
+    let inlined = vec![
+        Inlined { name: "sync.(*Mutex).Lock", code: 4..6, parent_pc: 8 },
+        Inlined { name: "sync/atomic.CompareAndSwapInt32", code: 6..8, parent_pc: 5 },
+    ];
+    TinyGo { inlined, ..tiny() }
+}
+
+/// `function file:line`, innermost first.
+fn frames(image: &Image, address: u64) -> Vec<String> {
+    let text = |frame: GoFrame| match frame.line {
+        Some((file, line)) => format!("{} {file}:{line}", frame.function),
+        None => frame.function.into_owned(),
+    };
+    image.go_frames(address).unwrap_or_default().into_iter().map(text).collect()
+}
+
 fn check(image: &Image) {
     let names: Vec<_> = image.functions().map(|function| function.name.into_owned()).collect();
     assert_eq!(names, ["main.main", "main.(*Cache).Get"]);
@@ -26,8 +44,8 @@ fn check(image: &Image) {
     assert_eq!(get.kind, FunctionKind::Go);
     assert_eq!(image.function_at(TEXT + 2 * STRIDE), None);
     assert_eq!(image.function_at(TEXT - 1), None);
-    assert_eq!(image.line(TEXT + 7), Some(("/src/tiny.go".to_owned(), 10)));
-    assert_eq!(image.line(TEXT + STRIDE + 8), Some(("/src/tiny.go".to_owned(), 11)));
+    assert_eq!(frames(image, TEXT + 7), ["main.main /src/tiny.go:10"]);
+    assert_eq!(frames(image, TEXT + STRIDE + 8), ["main.(*Cache).Get /src/tiny.go:11"]);
     assert_eq!(image.go_types(), Some(TYPES));
     assert_eq!(image.go_version(), Some("go1.27.3"));
 }
@@ -42,6 +60,49 @@ fn go_functions_of_every_layout() {
             }
         }
     }
+}
+
+#[test]
+fn inlined_calls_of_every_layout() {
+    for (old, text_in_header) in [(true, true), (false, true), (false, false)] {
+        let file = TinyGo { old, text_in_header, ..with_inlined() }.build();
+        let image = open(&file).unwrap();
+        let main = TEXT;
+        assert_eq!(frames(&image, main + 3), ["main.main /src/tiny.go:10"]);
+        let lock = ["sync.(*Mutex).Lock /src/tiny.go:10", "main.main /src/tiny.go:11"];
+        assert_eq!(frames(&image, main + 4), lock);
+        let swap = "sync/atomic.CompareAndSwapInt32 /src/deep.go:10";
+        assert_eq!(frames(&image, main + 7), [swap, lock[0], lock[1]]);
+        assert_eq!(frames(&image, main + 8), ["main.main /src/tiny.go:11"]);
+        let get = "main.(*Cache).Get /src/tiny.go:11";
+        assert_eq!(frames(&image, main + STRIDE + 6), [swap, lock[0], get]);
+        assert_eq!(image.go_frames(main - 1), None);
+    }
+}
+
+#[test]
+fn of_inlined_calls_that_lie_no_line_is_believed() {
+    // A caller that is itself, and one outside of the function.
+    for parent_pc in [6, 4, STRIDE as u32, u32::MAX] {
+        let mut file = with_inlined();
+        file.inlined[0].parent_pc = parent_pc;
+        let image = open(&file.build()).unwrap();
+        assert_eq!(frames(&image, TEXT + 6), ["main.main"], "{parent_pc:#x}");
+        assert_eq!(frames(&image, TEXT + 5), ["main.main /src/tiny.go:10"], "{parent_pc:#x}");
+        assert_eq!(frames(&image, TEXT + 3), ["main.main /src/tiny.go:10"], "{parent_pc:#x}");
+    }
+    let mut nameless = with_inlined();
+    nameless.inlined[1].name = "";
+    assert_eq!(frames(&open(&nameless.build()).unwrap(), TEXT + 6), ["main.main"]);
+}
+
+#[test]
+fn without_their_data_inlined_calls_give_no_line() {
+    let mut file = TinyGo { sections: false, ..with_inlined() }.build();
+    // In moduledata `rodata` comes before it; nothing later in the file is equal.
+    let gofunc = file.windows(8).rposition(|word| word == DATA.to_le_bytes()).unwrap() + 8;
+    file[gofunc..gofunc + 8].fill(0);
+    assert_eq!(frames(&open(&file).unwrap(), TEXT + 6), ["main.main"]);
 }
 
 #[test]
@@ -146,7 +207,11 @@ fn symbols_are_demangled_and_keep_their_raw_name() {
 fn exercise(image: &Image) {
     for function in image.functions().take(2000) {
         let _ = image.function_at(function.start);
-        let _ = image.line(function.start.wrapping_add(9));
+        for inside in [0, 4, 6, 9] {
+            if let Some(frames) = image.go_frames(function.start.wrapping_add(inside)) {
+                assert!((1..=65).contains(&frames.len()));
+            }
+        }
         let _ = image.bytes_at(function.start, function.end.wrapping_sub(function.start));
     }
     let _ = (image.go_version(), image.word(DATA), image.address_of_offset(0x1000));
@@ -166,10 +231,11 @@ proptest! {
     #[test]
     fn random_damage_never_panics(
         sections: bool,
+        old: bool,
         damage in proptest::collection::vec((0usize..0x2600, any::<u8>()), 1..40),
         length in 0usize..0x2800,
     ) {
-        let mut file = TinyGo { sections, ..tiny() }.build();
+        let mut file = TinyGo { old, sections, ..with_inlined() }.build();
         for (at, byte) in damage {
             if let Some(place) = file.get_mut(at) {
                 *place = byte;
@@ -183,9 +249,9 @@ proptest! {
 
     #[test]
     fn a_damaged_table_never_panics(
-        damage in proptest::collection::vec((0x2000usize..0x2300, any::<u8>()), 1..6),
+        damage in proptest::collection::vec((0x2000usize..0x2400, any::<u8>()), 1..6),
     ) {
-        let mut file = tiny().build();
+        let mut file = with_inlined().build();
         for (at, byte) in damage {
             file[at] = byte;
         }
