@@ -268,12 +268,9 @@ impl<R: Resolver> Names<R> {
         }
     }
 
+    /// The function that the code belongs to, not what was inlined there.
     fn function(&mut self, return_address: u64) -> String {
-        self.resolver
-            .frames(return_address)
-            .into_iter()
-            .next()
-            .map_or_else(String::new, |frame| frame.function)
+        self.resolver.frames(return_address).pop().map_or_else(String::new, |it| it.function)
     }
 
     /// The innermost function that is the program's own.

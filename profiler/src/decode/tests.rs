@@ -27,8 +27,10 @@ impl Resolver for Code {
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
-        let function = self.0.get(&((return_address - 1) / 100)).copied().unwrap_or("?");
-        vec![Frame { function: function.into(), file: None, line: None, module: None }]
+        let functions = self.0.get(&((return_address - 1) / 100)).copied().unwrap_or("?");
+        let frame =
+            |name: &str| Frame { function: name.into(), file: None, line: None, module: None };
+        functions.split(" in ").map(frame).collect()
     }
 }
 
@@ -84,7 +86,7 @@ fn decoder() -> Decoder<Code> {
         (2, "sync.runtime_SemacquireMutex"),
         (3, "sync.(*Mutex).lockSlow"),
         (4, "main.get"),
-        (5, "sync.(*RWMutex).Lock"),
+        (5, "sync.(*Mutex).Lock in sync.(*RWMutex).Lock"),
         (6, "sync.runtime_SemacquireRWMutexR"),
         (7, "sync.runtime_Semacquire"),
     ];

@@ -10,9 +10,11 @@ use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
 
 use super::{Attachment, Kernel, KernelError, Method, Rings};
 
-/// Calls per measurement: enough to drown the clock's own cost, few enough to take
-/// a few milliseconds even where hits are single-stepped.
-const CALLS: u32 = 1000;
+/// Calls per batch: enough to drown the clock's own cost, few enough to take a few
+/// milliseconds even where hits are single-stepped.
+const CALLS: u32 = 200;
+/// Batches per measurement, odd.
+const BATCHES: usize = 7;
 
 /// What a hit costs, with its record.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +100,19 @@ struct Measured {
     records: usize,
 }
 
-/// ns per call.
+/// ns per call: the median of a few batches, for one that the scheduler interrupts
+/// must not count.
 fn time(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
-    let began = Instant::now();
-    for key in 0..CALLS {
-        // SAFETY: the functions above take and return a number and touch nothing else.
-        std::hint::black_box(unsafe { function(u64::from(key)) });
-    }
-    began.elapsed().as_nanos() as u64 / u64::from(CALLS)
+    let mut batches: [u64; BATCHES] = std::array::from_fn(|_| {
+        let began = Instant::now();
+        for key in 0..CALLS {
+            // SAFETY: the functions above take and return a number and touch nothing else.
+            std::hint::black_box(unsafe { function(u64::from(key)) });
+        }
+        began.elapsed().as_nanos() as u64 / u64::from(CALLS)
+    });
+    batches.sort_unstable();
+    batches[BATCHES / 2]
 }
 
 /// Where in mapprof's own file the code at an address lies, by /proc/self/maps.
