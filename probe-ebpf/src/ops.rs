@@ -2,6 +2,8 @@
 //!
 //! In: a hit at a map site. Out: a [`ShortOp`] or [`LongOp`] record.
 
+use core::arch::asm;
+
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_user as read_user, bpf_probe_read_user_str as read_user_str,
 };
@@ -120,17 +122,31 @@ fn short(hit: &Hit, key: &KeyAt, lost_key: bool) {
     // SAFETY: the reservation is large enough, and every byte of it is written.
     unsafe {
         (*record).head = head(hit, record_kind::SHORT_OP, key, flags);
-        (*record).key = [0; SHORT_KEY];
+        // Word by word: an array's zeroes would be a call that writes bytes.
+        let words = (&raw mut (*record).key).cast::<u64>();
+        for word in 0..SHORT_KEY / 8 {
+            words.add(word).write_volatile(0);
+        }
         if key.kind == key_kind::INT {
-            (&raw mut (*record).key).cast::<u64>().write(masked(key.at, key.len));
+            words.write(masked(key.at, key.len));
         } else if key.kind != key_kind::NONE && key.len > 0 {
-            let len = (key.len as u32).min(SHORT_KEY as u32);
-            if read_user((&raw mut (*record).key).cast(), len, key.at as *const _) != 0 {
+            let len = at_most(key.len, SHORT_KEY as u64);
+            if read_user(words.cast(), len, key.at as *const _) != 0 {
                 (*record).head.flags |= op_flags::KEY_UNREADABLE;
             }
         }
     }
     submit(entry);
+}
+
+/// `len`, or `most` where it is more. The bound is compared here and now: verifiers
+/// before 6.x forget what was known of a value that lay on the stack since, and the
+/// compiler must not see that the comparison was made before.
+#[inline(always)]
+fn at_most(mut len: u64, most: u64) -> u32 {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    if len > most { most as u32 } else { len as u32 }
 }
 
 /// The low `size` bytes.
@@ -155,7 +171,7 @@ fn long(hit: &Hit, key: &KeyAt) {
         if key.kind == key_kind::CSTR {
             read_text(&mut entry, key.at);
         } else {
-            let len = key.len.min(LONG_KEY as u64) as u32;
+            let len = at_most(key.len, LONG_KEY as u64);
             if read_user((&raw mut (*record).key).cast(), len, key.at as *const _) != 0 {
                 (*record).head.flags |= op_flags::KEY_UNREADABLE;
             } else if key.len > LONG_KEY as u64 {

@@ -141,15 +141,19 @@ impl Kernel {
         Ok(())
     }
 
-    /// `uprobe_multi` where a program can be loaded for it.
+    /// `uprobe_multi` where the kernel knows such links. Loading tells nothing:
+    /// kernels before 6.6 take the attach type without looking. Linking to a folder
+    /// fails everywhere, with EBADF where the kernel looked at the path (as libbpf's
+    /// `probe_uprobe_multi_link` has it).
     fn best_method(&mut self) -> Result<Method, KernelError> {
-        match self.load_program("empty", Method::Multi.attach_type()) {
-            Ok(fd) => {
-                self.programs.insert("empty", fd);
-                Ok(Method::Multi)
-            }
-            Err(KernelError::Verifier { .. }) => Ok(Method::Perf),
-            Err(error) => Err(error),
+        let program = match self.load_program("empty", Method::Multi.attach_type()) {
+            Ok(program) => program,
+            Err(KernelError::Verifier { .. }) => return Ok(Method::Perf),
+            Err(error) => return Err(error),
+        };
+        match sys::link_multi(program.as_fd(), c"/", &[0], &[0], 0, false) {
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(Method::Multi),
+            _ => Ok(Method::Perf),
         }
     }
 
