@@ -13,6 +13,17 @@ pub const LONG_KEY: usize = 128;
 pub const MAX_FRAMES: usize = 32;
 /// Tasks that can be waiting at the same moment and still be timed.
 pub const MAX_WAITERS: usize = 16_384;
+/// Tasks whose newest operation is remembered, a power of two: the table is
+/// direct-mapped, and of two tasks in one place the newer stays.
+pub const TASK_SLOTS: usize = 8192;
+/// Key types whose [`Layout`] the kernel side can be told.
+pub const MAX_LAYOUTS: usize = 8192;
+/// Strings and interfaces in one key that are followed. With twice as many, what the
+/// verifier of Linux 6.1 has to walk through comes near its limit.
+pub const MAX_PIECES: usize = 4;
+/// Bytes of the record of a key with pieces: what fits a key, and room behind it so
+/// that each copy is in bounds wherever it starts.
+pub const PIECED_KEY: usize = 2 * LONG_KEY;
 
 /// Most CPUs that can have a ring.
 pub const MAX_CPUS: usize = 1024;
@@ -37,12 +48,30 @@ pub enum Op {
     Clear = 4,
     /// The table grows.
     Grow = 5,
+    /// A read that had to take the lock (Go's sync.Map up to 1.23).
+    Miss = 6,
+    /// All entries are copied under the lock for the first new key after a promotion
+    /// (Go's sync.Map up to 1.23).
+    Promote = 7,
 }
 
 impl Op {
     /// Every operation in the order of its discriminant.
-    pub const ALL: [Self; 6] =
-        [Self::Lookup, Self::Insert, Self::Delete, Self::Iterate, Self::Clear, Self::Grow];
+    pub const ALL: [Self; 8] = [
+        Self::Lookup,
+        Self::Insert,
+        Self::Delete,
+        Self::Iterate,
+        Self::Clear,
+        Self::Grow,
+        Self::Miss,
+        Self::Promote,
+    ];
+
+    /// Whether the program asked for it; the others are what the map does by itself.
+    pub const fn is_asked_for(self) -> bool {
+        (self as u8) < Self::Grow as u8
+    }
 
     /// The name used on the command line, in JSON and on screen.
     pub const fn name(self) -> &'static str {
@@ -53,6 +82,8 @@ impl Op {
             Self::Iterate => "iterate",
             Self::Clear => "clear",
             Self::Grow => "grow",
+            Self::Miss => "miss",
+            Self::Promote => "promote",
         }
     }
 }
@@ -70,9 +101,12 @@ pub mod key_kind {
     pub const CSTR: u8 = 3;
     /// Key operand: pointer to `key_size` bytes.
     pub const BYTES: u8 = 4;
-    /// Key operand: pointer to a Go value; type operand: `*abi.MapType`, whose
-    /// key type (at +48) gives size and kind. Records carry STR or BYTES instead.
+    /// Key operand: pointer to a Go value; aux operand: `*abi.MapType`, whose
+    /// key type (at +48) gives size and kind. Records carry STR, BYTES or IFACE instead.
     pub const GO: u8 = 5;
+    /// Key operand: the type word of a Go `any`; length operand: its data word. In
+    /// records: the dynamic type's address, then the value.
+    pub const IFACE: u8 = 6;
 }
 
 /// Bits of [`Site::flags`].
@@ -84,6 +118,12 @@ pub mod site_flags {
     /// When the caller lies in `wrapper_lo..wrapper_hi`, the call site is the
     /// return address above that wrapper's frame, `*(rbp + 8)`.
     pub const THROUGH_WRAPPER: u16 = 4;
+    /// The task may wait for a lock inside this operation (Go's sync.Map).
+    pub const MAY_WAIT: u16 = 8;
+    /// The wait begins where the task is put to sleep: it is a real one.
+    pub const IS_PARK: u16 = 16;
+    /// The instruction is not at the function's start: the stack's top is no return address.
+    pub const IS_INSIDE: u16 = 32;
 }
 
 /// One probed instruction as the programs see it: the attach cookie is its index.
@@ -92,8 +132,9 @@ pub mod site_flags {
 pub struct Site {
     /// One of [`key_kind`].
     pub key_kind: u8,
-    /// Padding, zero.
-    pub pad: u8,
+    /// Most bytes of a key that are read, 1 to [`LONG_KEY`]; 0: as many as fit. Of a key
+    /// with strings or interfaces in it, those of their contents; numbers come whole.
+    pub key_limit: u8,
     /// Bits of [`site_flags`].
     pub flags: u16,
     /// Bytes of an INT (1, 2, 4 or 8) or BYTES key.
@@ -101,8 +142,8 @@ pub struct Site {
     /// Thread group to take hits from, as the initial PID namespace numbers it;
     /// 0 where the attachment itself filters.
     pub tgid: u32,
-    /// Padding, zero.
-    pub pad2: u32,
+    /// Offset of `goid` in `runtime.g`; 0: the task has no number of its own.
+    pub goid_offset: u32,
     /// The map's address, or the lock's.
     pub object: Operand,
     /// The key or the pointer to it.
@@ -115,6 +156,42 @@ pub struct Site {
     pub wrapper_lo: u64,
     /// End of the wrapper function, exclusive.
     pub wrapper_hi: u64,
+    /// Value of `aux` whose operations are another map's inside; 0: none.
+    pub skip_aux: u64,
+}
+
+/// What the kernel side does with strings and interfaces inside a key.
+pub mod piece_kind {
+    /// A Go string.
+    pub const STRING: u8 = 1;
+    /// A Go interface without methods: its first word is the type.
+    pub const EFACE: u8 = 2;
+    /// A Go interface with methods: its first word is the itab.
+    pub const IFACE: u8 = 3;
+}
+
+/// A string or an interface inside a key.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Piece {
+    /// Where in the key, bytes; a multiple of 8.
+    pub offset: u16,
+    /// One of [`piece_kind`].
+    pub kind: u8,
+    /// Padding, zero.
+    pub pad: u8,
+}
+
+/// What a type of keys holds that lies elsewhere in memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Size of the whole value, bytes, at most [`LONG_KEY`].
+    pub size: u32,
+    /// Valid entries of `pieces`; 0: the bytes are all there is.
+    pub count: u32,
+    /// In the order of their offsets.
+    pub pieces: [Piece; MAX_PIECES],
 }
 
 /// First byte of each record.
@@ -127,24 +204,47 @@ pub mod record_kind {
     pub const WAIT: u8 = 3;
     /// [`super::Rewait`].
     pub const REWAIT: u8 = 4;
+    /// [`super::PiecedOp`].
+    pub const PIECED_OP: u8 = 5;
+    /// [`super::OpOfWait`]: the first operation after the wait.
+    pub const AFTER_WAIT: u8 = 6;
+    /// [`super::OpOfWait`]: the operation that the wait is inside of.
+    pub const INSIDE_OP: u8 = 7;
+    /// [`super::Release`].
+    pub const RELEASE: u8 = 8;
+    /// [`super::OpStack`].
+    pub const OP_STACK: u8 = 9;
 }
 
 /// Callers of map operations that each CPU reads in one tick of the kernel's clock
 /// (1 to 10 ms); the further ones are [`CALLER_NOT_SAMPLED`]. Reading one costs a
 /// third of the whole event, two reads where a wrapper lies between.
 pub const CALLERS_PER_TICK: u64 = 64;
+/// Operations whose stack each CPU reads in one tick, for the same reason.
+pub const STACKS_PER_TICK: u64 = 4;
+/// Frames of a release whose stack is not read as a whole: those among the first
+/// [`STACKS_PER_TICK`] of the CPU's tick are, and tell the rest of the same beginning.
+pub const SHORT_STACK: usize = 3;
 /// Value of [`OpHead::caller`] where it was not read, to spare the target: which
 /// call sites there are, and their shares, are told by those that were.
 pub const CALLER_NOT_SAMPLED: u64 = 1;
 
 /// Bits of [`OpHead::flags`].
 pub mod op_flags {
-    /// The key could not be read; `key` is all zero.
+    /// The key could not be read: a probe cannot wait for a page that the program has
+    /// yet to touch. `key` is then its address and how many of its bytes are wanted, behind
+    /// an interface's dynamic type; with [`KEY_RAW`] the raw memory of the value, of which
+    /// a string or an interface could not be followed; otherwise nothing.
     pub const KEY_UNREADABLE: u8 = 1;
     /// `key` holds only the first bytes of `key_len`.
     pub const KEY_CUT: u8 = 2;
     /// The map's address could not be read and is 0.
     pub const OBJECT_UNREADABLE: u8 = 4;
+    /// The key's type has strings or interfaces whose layout was not known yet: `key`
+    /// is the raw memory of the value.
+    pub const KEY_RAW: u8 = 8;
+    /// What says how the key is read could not be read itself; `key` is all zero.
+    pub const TYPE_UNREADABLE: u8 = 16;
 }
 
 /// What both operation records begin with. It carries no time: reading the clock
@@ -155,12 +255,12 @@ pub mod op_flags {
 pub struct OpHead {
     /// SHORT_OP or LONG_OP.
     pub kind: u8,
-    /// NONE, INT, STR, CSTR or BYTES: how to read the key.
+    /// NONE, INT, STR, CSTR, BYTES or IFACE: what the key is.
     pub key_kind: u8,
     /// Bits of [`op_flags`].
     pub flags: u8,
-    /// Padding, zero.
-    pub pad: u8,
+    /// Bytes of the key that are carried.
+    pub carried: u8,
     /// Index of the site.
     pub site: u32,
     /// Goroutine (`*g`) or thread id.
@@ -182,7 +282,7 @@ pub struct OpHead {
 pub struct ShortOp {
     /// Fixed part.
     pub head: OpHead,
-    /// First `min(key_len, 24)` bytes are the key, the rest is zero.
+    /// First `carried` bytes are the key, the rest is zero.
     pub key: [u8; SHORT_KEY],
 }
 
@@ -192,8 +292,21 @@ pub struct ShortOp {
 pub struct LongOp {
     /// Fixed part.
     pub head: OpHead,
-    /// First `min(key_len, 128)` bytes are the key; the rest is unspecified.
+    /// First `carried` bytes are the key; the rest is unspecified.
     pub key: [u8; LONG_KEY],
+}
+
+/// An operation whose key holds strings or interfaces: the raw value with their
+/// pointers blanked, then what they point to, in the order of the [`Layout`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PiecedOp {
+    /// Fixed part.
+    pub head: OpHead,
+    /// First `carried` bytes are the key; the rest is unspecified.
+    pub key: [u8; PIECED_KEY],
+    /// The kernel side's own.
+    pub scratch: u64,
 }
 
 /// A finished wait for a lock. In Go one park; a wait of several parks arrives
@@ -213,6 +326,8 @@ pub struct Wait {
     pub end_ns: u64,
     /// Goroutine or thread id.
     pub task: u64,
+    /// The goroutine's number; the thread's id elsewhere.
+    pub goid: u64,
     /// Address of the lock, or of the semaphore in it.
     pub object: u64,
     /// The begin site's extra value.
@@ -246,6 +361,117 @@ pub struct Rewait {
     pub object: u64,
 }
 
+/// An operation that a wait belongs to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpOfWait {
+    /// AFTER_WAIT or INSIDE_OP.
+    pub kind: u8,
+    /// Padding, zero.
+    pub pad: [u8; 3],
+    /// Valid entries of `frames`.
+    pub frame_count: u32,
+    /// Which wait of the task: its end where the operation came after it, its
+    /// beginning where it is inside; CLOCK_MONOTONIC ns.
+    pub wait_ns: u64,
+    /// The operation; it has been told in a record of its own, too.
+    pub op: LongOp,
+    /// User stack of an operation after the wait, innermost first.
+    pub frames: [u64; MAX_FRAMES],
+}
+
+/// A lock that others wait for is let go.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// RELEASE.
+    pub kind: u8,
+    /// 1: `last` is the newest operation of the task, and no older than its newest wait.
+    pub has_last: u8,
+    /// 1: `outer` is its newest inside of which a task may wait.
+    pub has_outer: u8,
+    /// 1: `frames` are the innermost [`SHORT_STACK`] only.
+    pub is_short: u8,
+    /// Index of the site.
+    pub site: u32,
+    /// CLOCK_MONOTONIC ns.
+    pub ts_ns: u64,
+    /// Goroutine or thread id.
+    pub task: u64,
+    /// The goroutine's number; the thread's id elsewhere.
+    pub goid: u64,
+    /// Address of the lock.
+    pub object: u64,
+    /// Return address read from the stack top.
+    pub caller: u64,
+    /// Valid entries of `frames`.
+    pub frame_count: u32,
+    /// Thread.
+    pub tid: u32,
+    /// The newest operation of the task.
+    pub last: LongOp,
+    /// The newest inside of which a task may wait or let go.
+    pub outer: LongOp,
+    /// User stack, innermost first.
+    pub frames: [u64; MAX_FRAMES],
+}
+
+/// The stack of one of many operations.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpStack {
+    /// OP_STACK.
+    pub kind: u8,
+    /// Padding, zero.
+    pub pad: [u8; 3],
+    /// Index of the site.
+    pub site: u32,
+    /// Address of the map.
+    pub object: u64,
+    /// The site's extra value.
+    pub aux: u64,
+    /// The goroutine's number; the thread's id elsewhere.
+    pub goid: u64,
+    /// Return address of the operation's function.
+    pub caller: u64,
+    /// Valid entries of `frames`.
+    pub frame_count: u32,
+    /// Thread.
+    pub tid: u32,
+    /// User stack, innermost first.
+    pub frames: [u64; MAX_FRAMES],
+}
+
+/// An operation of a task.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Whose it is; 0 while it is being written.
+    pub owner: u64,
+    /// The operation.
+    pub op: LongOp,
+}
+
+/// What the kernel side remembers of a task; several tasks may share a slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskSlot {
+    /// Task whose wait ended and which has done no operation since; 0: none.
+    pub waited: u64,
+    /// When that wait ended, CLOCK_MONOTONIC ns.
+    pub wait_end_ns: u64,
+    /// Task that is about to wait, and was seen where it began to spin; 0: none.
+    pub spinning: u64,
+    /// The lock that it spins for.
+    pub spin_object: u64,
+    /// When it began to, CLOCK_MONOTONIC ns.
+    pub spin_ns: u64,
+    /// The newest operation.
+    pub last: Remembered,
+    /// The newest of those inside of which a task may wait: it may do others inside.
+    pub outer: Remembered,
+}
+
 /// A wait that has begun, by task, in the kernel's table; read from user space
 /// for waits that are still open.
 #[repr(C)]
@@ -257,6 +483,8 @@ pub struct OpenWait {
     pub frame_count: u32,
     /// Beginning of the wait, CLOCK_MONOTONIC ns.
     pub start_ns: u64,
+    /// The goroutine's number; the thread's id elsewhere.
+    pub goid: u64,
     /// Address of the lock, or of the semaphore in it.
     pub object: u64,
     /// The begin site's extra value.
@@ -312,7 +540,13 @@ const _: () = {
     assert!(size_of::<OpHead>() == 48);
     assert!(size_of::<ShortOp>() == 72);
     assert!(size_of::<LongOp>() == 176);
-    assert!(size_of::<Wait>() == 64 + 8 * MAX_FRAMES);
+    assert!(size_of::<PiecedOp>() == 312);
+    assert!(size_of::<Wait>() == 72 + 8 * MAX_FRAMES);
     assert!(size_of::<Rewait>() == 32);
-    assert!(size_of::<Site>() == 96);
+    assert!(size_of::<OpOfWait>() == 192 + 8 * MAX_FRAMES);
+    assert!(size_of::<Release>() == 408 + 8 * MAX_FRAMES);
+    assert!(size_of::<OpStack>() == 48 + 8 * MAX_FRAMES);
+    assert!(size_of::<Layout>() == 24);
+    assert!(size_of::<Site>() == 104);
+    assert!(TASK_SLOTS.is_power_of_two());
 };

@@ -14,8 +14,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use probe_ebpf::{
-    CALLER_NOT_SAMPLED, CALLERS_PER_TICK, COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs,
-    Site, eval, guard_taken, site_flags,
+    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken, site_flags,
 };
 
 use crate::transport::{count, lose};
@@ -24,29 +23,37 @@ use crate::transport::{count, lose};
 #[btf_map]
 pub(crate) static SITES: Array<Site, MAX_SITES> = Array::new();
 
-/// How many callers this CPU has read in this tick. A preempted probe may count
+/// How many hits of a kind this CPU has seen in this tick. A preempted probe may count
 /// one too few, which does no harm.
 struct Tick {
     jiffies: u64,
-    read: u64,
+    seen: u64,
 }
 
 #[btf_map]
-static TICK: PerCpuArray<Tick, 1> = PerCpuArray::new();
+static TICK: PerCpuArray<Tick, 2> = PerCpuArray::new();
 
-/// Whether this tick still has room for reading a caller.
+/// What is counted by the tick.
+#[derive(Clone, Copy)]
+pub(crate) enum Counted {
+    Operation = 0,
+    Release = 1,
+}
+
+/// The number of this hit in this CPU's tick, from 1: it tells what may still be read
+/// beside what must be.
 #[inline(always)]
-fn may_read_caller() -> bool {
-    let Some(tick) = TICK.get_ptr_mut(0) else { return true };
+pub(crate) fn number_in_tick(counted: Counted) -> u64 {
+    let Some(tick) = TICK.get_ptr_mut(counted as u32) else { return 1 };
     // SAFETY: the map's value lives as long as the program; the helper takes nothing.
     unsafe {
         let now = bpf_jiffies64();
         if (*tick).jiffies != now {
             (*tick).jiffies = now;
-            (*tick).read = 0;
+            (*tick).seen = 0;
         }
-        (*tick).read += 1;
-        (*tick).read <= CALLERS_PER_TICK
+        (*tick).seen += 1;
+        (*tick).seen
     }
 }
 
@@ -58,6 +65,8 @@ pub(crate) struct Hit {
     pub(crate) cookie: u32,
     /// With what.
     pub(crate) regs: Regs,
+    /// Address of the probed instruction.
+    pub(crate) ip: u64,
 }
 
 impl Hit {
@@ -79,7 +88,9 @@ impl Hit {
         if site.tgid != 0 && site.tgid != (bpf_get_current_pid_tgid() >> 32) as u32 {
             return None;
         }
-        Some(Self { site, cookie, regs: read_registers(ctx) })
+        // SAFETY: as above.
+        let ip = unsafe { (*ctx).rip };
+        Some(Self { site, cookie, regs: read_registers(ctx), ip })
     }
 
     /// The goroutine or thread.
@@ -92,22 +103,28 @@ impl Hit {
         }
     }
 
+    /// The goroutine's number, the thread's id elsewhere.
+    #[inline(always)]
+    pub(crate) fn goid(&self, task: u64) -> u64 {
+        match self.site.goid_offset {
+            0 => u64::from(thread()),
+            offset => read_u64(task.wrapping_add(u64::from(offset))).unwrap_or(0),
+        }
+    }
+
     /// The value of one of the site's operands.
     #[inline(always)]
     pub(crate) fn value(&self, operand: &Operand) -> Option<u64> {
         eval(operand, &self.regs, read_u64)
     }
 
-    /// The caller, unless this tick has had enough of them.
-    #[inline(always)]
-    pub(crate) fn sampled_caller(&self) -> u64 {
-        if may_read_caller() { self.caller() } else { CALLER_NOT_SAMPLED }
-    }
-
     /// The return address of the probed function; above the wrapper's frame
     /// where the caller is one. 0 where it cannot be read.
     #[inline(always)]
     pub(crate) fn caller(&self) -> u64 {
+        if self.site.flags & site_flags::IS_INSIDE != 0 {
+            return 0;
+        }
         let caller = read_u64(self.regs[Reg::Rsp as usize]).unwrap_or(0);
         let site = self.site;
         if site.flags & site_flags::THROUGH_WRAPPER != 0

@@ -6,19 +6,23 @@
 use aya_ebpf::{
     EbpfContext,
     btf_maps::{Array, HashMap},
-    helpers::generated::bpf_get_stack,
     macros::btf_map,
 };
 use aya_log_ebpf::debug;
-use probe_ebpf::{Loss, MAX_FRAMES, MAX_WAITERS, OpenWait, Rewait, Wait, record_kind};
+use probe_ebpf::{
+    Loss, MAX_WAITERS, OpenWait, Reg, Release, Rewait, SHORT_STACK, STACKS_PER_TICK, TaskSlot,
+    Wait, record_kind, site_flags,
+};
 
 use crate::{
-    context::{Hit, now, thread},
+    context::{Counted, Hit, now, number_in_tick, read, thread},
+    tasks,
     transport::{lose, reserve, submit},
 };
 
-/// `BPF_F_USER_STACK`, include/uapi/linux/bpf.h.
-const USER_STACK: u64 = 1 << 8;
+/// Where the semaphore lies in the lock that a task spins for before it waits for the
+/// semaphore: `sema` in sync.Mutex, behind `state` (internal/sync/mutex.go).
+const SEMA_IN_SPUN_LOCK: u64 = 4;
 
 /// Waits that have begun, by goroutine or by [`call_id`].
 #[btf_map]
@@ -34,11 +38,12 @@ pub(crate) fn call_id(site: u32) -> u64 {
     u64::from(thread()) | u64::from(site) << 32
 }
 
-/// Opens the wait of `task`; replaces one that ended without being seen (a
+/// Opens the wait `id` of the hit's task; replaces one that ended without being seen (a
 /// semaphore that was free after all).
 #[inline(always)]
-pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
-    let start_ns = now();
+pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, id: u64) {
+    let task = hit.task();
+    let mut start_ns = now();
     let Some(object) = hit.value(&hit.site.object) else {
         lose(Loss::LockUnreadable);
         return;
@@ -48,26 +53,125 @@ pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
     if aux != 0 {
         rewait(hit, task, object, start_ns);
     }
+    if let Some(slot) = tasks::slot(task) {
+        start_ns = spinning_since(slot, task, object).unwrap_or(start_ns);
+        tell_operation(slot, task, start_ns);
+    }
     // Filled in place: with its stack, the value is too large for the BPF stack.
     let Some(blank) = BLANK.get(0) else { return };
-    if WAITS.insert(&task, blank, 0).is_err() {
+    if WAITS.insert(&id, blank, 0).is_err() {
         lose(Loss::WaitTableFull);
         return;
     }
-    let Some(open) = WAITS.get_ptr_mut(&task) else { return };
+    let Some(open) = WAITS.get_ptr_mut(&id) else { return };
     // SAFETY: the value is the map's, of the size given; nobody else removes or
     // writes the task's own entry while the task is here.
     unsafe {
         (*open).site = hit.cookie;
+        (*open).goid = hit.goid(task);
         (*open).object = object;
         (*open).aux = aux;
         (*open).caller = hit.caller();
-        let frames = (&raw mut (*open).frames).cast();
-        let bytes = bpf_get_stack(ctx.as_ptr(), frames, (MAX_FRAMES * 8) as u32, USER_STACK);
-        (*open).frame_count = if bytes > 0 { bytes as u32 / 8 } else { 0 };
+        (*open).frame_count = tasks::read_stack(ctx, (&raw mut (*open).frames).cast());
+        (*open).parks = u64::from(hit.site.flags & site_flags::IS_PARK != 0);
         (*open).start_ns = start_ns;
     }
     debug!(ctx, "wait begins: task {:x} lock {:x} again {}", task, object, aux);
+}
+
+/// Since when the task has spun for the lock that it now waits for; forgotten then.
+#[inline(always)]
+fn spinning_since(slot: *mut TaskSlot, task: u64, sema: u64) -> Option<u64> {
+    // SAFETY: the slot is the map's and lives as long as the program.
+    unsafe {
+        if (*slot).spinning != task || sema.wrapping_sub((*slot).spin_object) != SEMA_IN_SPUN_LOCK {
+            return None;
+        }
+        (*slot).spinning = 0;
+        Some((*slot).spin_ns)
+    }
+}
+
+/// Notes that `task` begins to spin for a lock.
+#[inline(always)]
+pub(crate) fn spin(hit: &Hit, task: u64) {
+    let Some(slot) = tasks::slot(task) else { return };
+    // SAFETY: the slot is the map's and lives as long as the program.
+    unsafe {
+        (*slot).spin_ns = now();
+        (*slot).spin_object = hit.value(&hit.site.object).unwrap_or(0);
+        (*slot).spinning = task;
+    }
+}
+
+/// Tells the operation that the wait may be inside of: whether it is, the wait's stack
+/// tells.
+#[inline(always)]
+fn tell_operation(slot: *const TaskSlot, task: u64, start_ns: u64) {
+    // SAFETY: the slot is the map's and lives as long as the program.
+    unsafe {
+        if (*slot).outer.owner == task {
+            tasks::tell(&raw const (*slot).outer, task, record_kind::INSIDE_OP, start_ns);
+        }
+    }
+}
+
+/// A lock that others want is let go.
+#[inline(always)]
+pub(crate) fn release<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
+    let ts_ns = now();
+    let Some(object) = hit.value(&hit.site.object) else {
+        lose(Loss::LockUnreadable);
+        return;
+    };
+    let Some(slot) = tasks::slot(task) else { return };
+    let Some(mut entry) = reserve::<Release>() else { return };
+    let record = entry.as_mut_ptr();
+    // SAFETY: the reservation is large enough; frames are only read up to their count.
+    unsafe {
+        (*record).kind = record_kind::RELEASE;
+        (*record).site = hit.cookie;
+        (*record).ts_ns = ts_ns;
+        (*record).task = task;
+        (*record).goid = hit.goid(task);
+        (*record).object = object;
+        (*record).caller = hit.caller();
+        (*record).tid = thread();
+        // What was done before the task waited was not done with what it waited for.
+        let is_stale = (*slot).waited == task;
+        (*record).has_last = u8::from(
+            !is_stale && tasks::recall(&raw const (*slot).last, task, &raw mut (*record).last),
+        );
+        (*record).has_outer =
+            u8::from(tasks::recall(&raw const (*slot).outer, task, &raw mut (*record).outer));
+        let frames = (&raw mut (*record).frames).cast();
+        let is_short = number_in_tick(Counted::Release) > STACKS_PER_TICK;
+        (*record).is_short = u8::from(is_short);
+        (*record).frame_count =
+            if is_short { short_stack(hit, frames) } else { tasks::read_stack(ctx, frames) };
+    }
+    submit(entry);
+}
+
+/// The innermost frames, by frame pointers: reading the whole stack takes as long as
+/// all the rest, and whoever waits is woken later for it.
+///
+/// # Safety
+///
+/// There is room for them.
+#[inline(always)]
+unsafe fn short_stack(hit: &Hit, frames: *mut u64) -> u32 {
+    let mut frame = hit.regs[Reg::Rbp as usize];
+    // SAFETY: see above.
+    unsafe {
+        frames.write(hit.ip);
+        for index in 1..SHORT_STACK {
+            let Some([outer, caller]) = read::<[u64; 2]>(frame) else { return index as u32 };
+            frames.add(index).write(caller);
+            frame = outer;
+        }
+    }
+    SHORT_STACK as u32
 }
 
 /// Says that the wait recorded last was not the end.
@@ -94,11 +198,11 @@ pub(crate) fn park(task: u64) {
     }
 }
 
-/// Closes the wait of `task`, if it has one.
+/// Closes the wait `id` of `task`, if it goes on.
 #[inline(always)]
-pub(crate) fn end<C: EbpfContext>(ctx: &C, task: u64) {
+pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
     let end_ns = now();
-    let Some(open) = WAITS.get_ptr(&task) else { return };
+    let Some(open) = WAITS.get_ptr(&id) else { return };
     if let Some(mut entry) = reserve::<Wait>() {
         let record = entry.as_mut_ptr();
         // SAFETY: the reservation is large enough and wholly written; the value
@@ -110,6 +214,7 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, task: u64) {
             (*record).start_ns = (*open).start_ns;
             (*record).end_ns = end_ns;
             (*record).task = task;
+            (*record).goid = (*open).goid;
             (*record).object = (*open).object;
             (*record).aux = (*open).aux;
             (*record).caller = (*open).caller;
@@ -119,6 +224,13 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, task: u64) {
         }
         submit(entry);
     }
-    let _ = WAITS.remove(&task);
+    if let Some(slot) = tasks::slot(task) {
+        // SAFETY: the slot is the map's and lives as long as the program.
+        unsafe {
+            (*slot).wait_end_ns = end_ns;
+            (*slot).waited = task;
+        }
+    }
+    let _ = WAITS.remove(&id);
     debug!(ctx, "wait ends: task {:x}", task);
 }

@@ -18,9 +18,13 @@ fn main() {}
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
+mod keys;
+#[cfg(target_arch = "bpf")]
 mod locks;
 #[cfg(target_arch = "bpf")]
 mod ops;
+#[cfg(target_arch = "bpf")]
+mod tasks;
 #[cfg(target_arch = "bpf")]
 mod transport;
 
@@ -37,7 +41,17 @@ mod programs {
     #[uprobe]
     fn map_op(ctx: ProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            ops::record(&hit);
+            ops::record::<_, false>(&ctx, &hit);
+        }
+        0
+    }
+
+    /// One operation of a map whose key is what Go's type information says. A program
+    /// of its own, for the verifier walks through every combination of a program's cases.
+    #[uprobe]
+    fn typed_map_op(ctx: ProbeContext) -> u32 {
+        if let Some(hit) = Hit::of(ctx.regs) {
+            ops::record::<_, true>(&ctx, &hit);
         }
         0
     }
@@ -64,7 +78,25 @@ mod programs {
     #[uprobe]
     fn wait_end(ctx: ProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            locks::end(&ctx, hit.task());
+            locks::end(&ctx, hit.task(), hit.task());
+        }
+        0
+    }
+
+    /// The task finds a lock taken and begins to spin.
+    #[uprobe]
+    fn spin_begin(ctx: ProbeContext) -> u32 {
+        if let Some(hit) = Hit::of(ctx.regs) {
+            locks::spin(&hit, hit.task());
+        }
+        0
+    }
+
+    /// A lock that others want is let go.
+    #[uprobe]
+    fn release(ctx: ProbeContext) -> u32 {
+        if let Some(hit) = Hit::of(ctx.regs) {
+            locks::release(&ctx, &hit, hit.task());
         }
         0
     }
@@ -82,7 +114,7 @@ mod programs {
     #[uretprobe]
     fn acquire_return(ctx: RetProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            locks::end(&ctx, locks::call_id(hit.cookie.wrapping_sub(1)));
+            locks::end(&ctx, locks::call_id(hit.cookie.wrapping_sub(1)), hit.task());
         }
         0
     }

@@ -1,142 +1,213 @@
 //! Map operations: who did what to which key.
 //!
-//! In: a hit at a map site. Out: a [`ShortOp`] or [`LongOp`] record.
+//! In: a hit at a map site. Out: a [`ShortOp`], [`LongOp`] or [`PiecedOp`] record,
+//! and for some an [`OpStack`].
 
 use core::arch::asm;
 
-use aya_ebpf::helpers::generated::{
-    bpf_probe_read_user as read_user, bpf_probe_read_user_str as read_user_str,
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{
+        bpf_probe_read_user as read_user, bpf_probe_read_user_str as read_user_str,
+    },
+    maps::ring_buf::RingBufEntry,
 };
-use aya_ebpf::maps::ring_buf::RingBufEntry;
-use probe_ebpf::{LONG_KEY, LongOp, OpHead, SHORT_KEY, ShortOp, key_kind, op_flags, record_kind};
+use probe_ebpf::{
+    CALLER_NOT_SAMPLED, CALLERS_PER_TICK, COUNTER_SKIPPED, LONG_KEY, Layout, LongOp, MAX_PIECES,
+    OpHead, OpStack, PiecedOp, SHORT_KEY, STACKS_PER_TICK, ShortOp, TaskSlot, key_kind, op_flags,
+    piece_kind, record_kind, site_flags,
+};
 
 use crate::{
-    context::{Hit, read, read_u64},
-    transport::{reserve, submit},
+    context::{Counted, Hit, number_in_tick, read, read_u64, thread},
+    keys::{GO_ITAB_TYPE, GoString, GoType, KeyAt, locate_plain, locate_typed},
+    tasks,
+    transport::{count, reserve, submit},
 };
 
-/// `abi.MapType.Key`, internal/abi/type.go (map_swiss.go, map_noswiss.go), Go 1.19–1.27.
-const GO_MAPTYPE_KEY: u64 = 48;
-/// `abi.KindString`, internal/abi/type.go.
-const GO_KIND_STRING: u8 = 24;
-/// `abi.KindMask`, internal/abi/type.go, up to Go 1.25; later kinds stay below it.
-const GO_KIND_MASK: u8 = 0x1f;
-
-/// The head of `abi.Type`, internal/abi/type.go: the same in Go 1.19–1.27.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct GoType {
-    size: u64,
-    ptr_bytes: u64,
-    hash: u32,
-    tflag: u8,
-    align: u8,
-    field_align: u8,
-    kind: u8,
+/// What a hit brings to each kind of record.
+struct Event<'a> {
+    hit: &'a Hit,
+    task: u64,
+    caller: u64,
+    object: u64,
+    aux: u64,
+    /// Bits of [`op_flags`].
+    flags: u8,
+    /// Most bytes of the key, 1 to [`LONG_KEY`]; more than 8 of an interface's.
+    limit: u64,
+    slot: Option<*mut TaskSlot>,
 }
 
-/// A Go string header.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct GoString {
-    data: u64,
-    len: u64,
-}
-
-/// Where a key's bytes are.
-struct KeyAt {
-    /// NONE, INT, STR, CSTR or BYTES.
-    kind: u8,
-    /// The value itself for INT, else its address.
-    at: u64,
-    /// Bytes.
-    len: u64,
-}
-
-/// Makes the record of a hit.
-#[inline(always)]
-pub(crate) fn record(hit: &Hit) {
-    let key = locate(hit);
-    match key {
-        Some(KeyAt { kind: key_kind::NONE, .. }) | None => {
-            short(hit, &KeyAt { kind: key_kind::NONE, at: 0, len: 0 }, key.is_none());
+impl Event<'_> {
+    /// Remembers the operation.
+    ///
+    /// # Safety
+    ///
+    /// `record` is its record, with so many words of the key.
+    #[inline(always)]
+    unsafe fn remember<const KEY_WORDS: usize>(&self, record: *const u64) {
+        let Some(slot) = self.slot else { return };
+        // SAFETY: the slot is the map's; see above for the record.
+        unsafe {
+            if self.hit.site.flags & site_flags::MAY_WAIT != 0 {
+                tasks::remember::<KEY_WORDS>(&raw mut (*slot).outer, self.task, record);
+            }
+            tasks::remember::<KEY_WORDS>(&raw mut (*slot).last, self.task, record);
         }
-        Some(key) if key.kind == key_kind::CSTR || key.len > SHORT_KEY as u64 => long(hit, &key),
-        Some(key) => short(hit, &key, false),
     }
 }
 
-/// Finds the key; `None` where what leads to it cannot be read.
+/// Makes the records of a hit.
 #[inline(always)]
-fn locate(hit: &Hit) -> Option<KeyAt> {
-    let site = hit.site;
-    if site.key_kind == key_kind::NONE {
-        return Some(KeyAt { kind: key_kind::NONE, at: 0, len: 0 });
+pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
+    let aux = hit.value(&hit.site.aux).unwrap_or(0);
+    if aux != 0 && aux == hit.site.skip_aux {
+        count(COUNTER_SKIPPED);
+        return;
     }
-    let at = hit.value(&site.key)?;
-    match site.key_kind {
-        key_kind::STR => Some(KeyAt { kind: key_kind::STR, at, len: hit.value(&site.key_len)? }),
-        key_kind::GO => locate_go(hit.value(&site.aux)?, at),
-        kind => Some(KeyAt { kind, at, len: u64::from(site.key_size) }),
-    }
-}
-
-/// A Go key behind a pointer, by the map's own type.
-#[inline(always)]
-fn locate_go(map_type: u64, at: u64) -> Option<KeyAt> {
-    let key_type = read::<GoType>(read_u64(map_type.wrapping_add(GO_MAPTYPE_KEY))?)?;
-    if key_type.kind & GO_KIND_MASK == GO_KIND_STRING {
-        let string = read::<GoString>(at)?;
-        return Some(KeyAt { kind: key_kind::STR, at: string.data, len: string.len });
-    }
-    Some(KeyAt { kind: key_kind::BYTES, at, len: key_type.size })
-}
-
-/// What both records begin with.
-#[inline(always)]
-fn head(hit: &Hit, kind: u8, key: &KeyAt, flags: u8) -> OpHead {
-    let (object, object_flag) = match hit.value(&hit.site.object) {
+    let number = number_in_tick(Counted::Operation);
+    let caller = if number <= CALLERS_PER_TICK { hit.caller() } else { CALLER_NOT_SAMPLED };
+    let (object, mut flags) = match hit.value(&hit.site.object) {
         Some(object) => (object, 0),
         None => (0, op_flags::OBJECT_UNREADABLE),
     };
+    let key =
+        if TYPED { locate_typed(hit) } else { Some(locate_plain(hit)) }.unwrap_or_else(|| {
+            flags |= op_flags::TYPE_UNREADABLE;
+            KeyAt::NONE
+        });
+    if key.is_raw {
+        flags |= op_flags::KEY_RAW;
+    }
+    let task = hit.task();
+    let limit = key.limit(u64::from(hit.site.key_limit));
+    let slot = if key.kind == key_kind::NONE { None } else { tasks::slot(task) };
+    let event = Event { hit, task, caller, object, aux, flags, limit, slot };
+    let prefix = if TYPED && key.kind == key_kind::IFACE { 8 } else { 0 };
+    if TYPED && let Some(layout) = key.layout {
+        pieced(&event, &key, layout);
+    } else if key.kind == key_kind::CSTR || key.len > SHORT_KEY as u64 - prefix {
+        long(&event, &key);
+    } else {
+        short(&event, &key);
+    }
+    if let Some(slot) = slot {
+        tasks::tell_if_first_after_wait(ctx, slot, task);
+    }
+    if number <= STACKS_PER_TICK {
+        stack(ctx, &event);
+    }
+}
+
+/// What all operation records begin with.
+#[inline(always)]
+fn head(event: &Event<'_>, kind: u8, key: &KeyAt) -> OpHead {
     OpHead {
         kind,
         key_kind: key.kind,
-        flags: flags | object_flag,
-        pad: 0,
-        site: hit.cookie,
-        task: hit.task(),
-        caller: hit.sampled_caller(),
-        object,
-        aux: hit.value(&hit.site.aux).unwrap_or(0),
+        flags: event.flags,
+        carried: 0,
+        site: event.hit.cookie,
+        task: event.task,
+        caller: event.caller,
+        object: event.object,
+        aux: event.aux,
         key_len: key.len,
     }
 }
 
 /// A key of at most [`SHORT_KEY`] bytes.
 #[inline(always)]
-fn short(hit: &Hit, key: &KeyAt, lost_key: bool) {
+fn short(event: &Event<'_>, key: &KeyAt) {
     let Some(mut entry) = reserve::<ShortOp>() else { return };
-    let flags = if lost_key { op_flags::KEY_UNREADABLE } else { 0 };
     let record = entry.as_mut_ptr();
     // SAFETY: the reservation is large enough, and every byte of it is written.
     unsafe {
-        (*record).head = head(hit, record_kind::SHORT_OP, key, flags);
+        (*record).head = head(event, record_kind::SHORT_OP, key);
         // Word by word: an array's zeroes would be a call that writes bytes.
         let words = (&raw mut (*record).key).cast::<u64>();
         for word in 0..SHORT_KEY / 8 {
             words.add(word).write_volatile(0);
         }
-        if key.kind == key_kind::INT {
-            words.write(masked(key.at, key.len));
-        } else if key.kind != key_kind::NONE && key.len > 0 {
-            let len = at_most(key.len, SHORT_KEY as u64);
-            if read_user(words.cast(), len, key.at as *const _) != 0 {
-                (*record).head.flags |= op_flags::KEY_UNREADABLE;
-            }
+        let failed = if key.kind == key_kind::IFACE {
+            words.write(key.dynamic);
+            (*record).head.key_len = key.len + 8;
+            value::<{ SHORT_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
+        } else {
+            value::<{ SHORT_KEY as u64 }>(key, event.limit, words)
+        };
+        finish_head(&raw mut (*record).head, failed, event.limit);
+        if failed {
+            point_at(&raw mut (*record).head, words, key, event.limit);
         }
+        event.remember::<{ SHORT_KEY / 8 }>(record.cast());
     }
     submit(entry);
+}
+
+/// Fetches the value, at most `MOST` bytes of it; whether that failed.
+///
+/// # Safety
+///
+/// There is room for `MOST` bytes, and for 8, at `to`.
+#[inline(always)]
+unsafe fn value<const MOST: u64>(key: &KeyAt, limit: u64, to: *mut u64) -> bool {
+    if key.is_value {
+        // SAFETY: see above.
+        unsafe { to.write(masked(key.at, key.len)) };
+        return false;
+    }
+    let wanted = if key.len < limit { key.len } else { limit };
+    if wanted == 0 {
+        return false;
+    }
+    // SAFETY: see above; the helper checks the address.
+    unsafe { read_user(to.cast(), at_most(wanted, MOST), key.at as *const _) != 0 }
+}
+
+/// Says how much of the key is there.
+///
+/// # Safety
+///
+/// `head` is a record's.
+#[inline(always)]
+unsafe fn finish_head(head: *mut OpHead, failed: bool, limit: u64) {
+    // SAFETY: see above.
+    unsafe {
+        let len = (*head).key_len;
+        if failed {
+            (*head).flags |= op_flags::KEY_UNREADABLE;
+        } else if len > limit {
+            (*head).flags |= op_flags::KEY_CUT;
+            (*head).carried = limit as u8;
+        } else {
+            (*head).carried = len as u8;
+        }
+    }
+}
+
+/// Says where the key is, in the place of what could not be read there.
+///
+/// # Safety
+///
+/// `head` is a record's, `words` three words of its key.
+#[inline(always)]
+unsafe fn point_at(head: *mut OpHead, words: *mut u64, key: &KeyAt, limit: u64) {
+    // SAFETY: see above.
+    unsafe {
+        if key.is_raw {
+            (*head).flags &= !op_flags::KEY_RAW;
+        } else if key.kind == key_kind::IFACE {
+            words.add(1).write(key.at);
+            words.add(2).write(limit - 8);
+            (*head).carried = 24;
+        } else {
+            words.write(key.at);
+            words.add(1).write(limit);
+            (*head).carried = 16;
+        }
+    }
 }
 
 /// `len`, or `most` where it is more. The bound is compared here and now: verifiers
@@ -162,42 +233,203 @@ fn masked(value: u64, size: u64) -> u64 {
 
 /// A longer key, or one whose length is not known yet.
 #[inline(always)]
-fn long(hit: &Hit, key: &KeyAt) {
+fn long(event: &Event<'_>, key: &KeyAt) {
     let Some(mut entry) = reserve::<LongOp>() else { return };
     let record = entry.as_mut_ptr();
-    // SAFETY: the reservation is large enough; `key` is only read up to its length.
+    // SAFETY: the reservation is large enough; `key` is only read as far as it is carried.
     unsafe {
-        (*record).head = head(hit, record_kind::LONG_OP, key, 0);
+        (*record).head = head(event, record_kind::LONG_OP, key);
+        let words = (&raw mut (*record).key).cast::<u64>();
         if key.kind == key_kind::CSTR {
-            read_text(&mut entry, key.at);
+            read_text(&mut entry, key.at, event.limit);
         } else {
-            let len = at_most(key.len, LONG_KEY as u64);
-            if read_user((&raw mut (*record).key).cast(), len, key.at as *const _) != 0 {
-                (*record).head.flags |= op_flags::KEY_UNREADABLE;
-            } else if key.len > LONG_KEY as u64 {
-                (*record).head.flags |= op_flags::KEY_CUT;
+            let failed = if key.kind == key_kind::IFACE {
+                words.write(key.dynamic);
+                (*record).head.key_len = key.len + 8;
+                value::<{ LONG_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
+            } else {
+                value::<{ LONG_KEY as u64 }>(key, event.limit, words)
+            };
+            finish_head(&raw mut (*record).head, failed, event.limit);
+            if failed {
+                point_at(&raw mut (*record).head, words, key, event.limit);
             }
         }
+        event.remember::<{ LONG_KEY / 8 }>(record.cast());
     }
     submit(entry);
 }
 
 /// A NUL-terminated key. How long a cut one is stays unknown: one more than is carried.
 #[inline(always)]
-fn read_text(entry: &mut RingBufEntry<LongOp>, at: u64) {
+fn read_text(entry: &mut RingBufEntry<LongOp>, at: u64, limit: u64) {
     let record = entry.as_mut_ptr();
     // SAFETY: the helper writes at most LONG_KEY bytes and returns how many, with the NUL.
     unsafe {
-        let read = read_user_str((&raw mut (*record).key).cast(), LONG_KEY as u32, at as *const _);
+        let head = &raw mut (*record).head;
+        // One more than wanted, and the NUL.
+        let room = at_most(limit + 2, LONG_KEY as u64);
+        let read = read_user_str((&raw mut (*record).key).cast(), room, at as *const _);
         if read <= 0 {
-            (*record).head.flags |= op_flags::KEY_UNREADABLE;
-            (*record).head.key_len = 0;
-        } else if read == LONG_KEY as i64 {
-            // Either just fits or is cut: carried are LONG_KEY - 1 bytes and the NUL.
-            (*record).head.flags |= op_flags::KEY_CUT;
-            (*record).head.key_len = LONG_KEY as u64;
+            (*head).flags |= op_flags::KEY_UNREADABLE;
+            (*head).key_len = 0;
         } else {
-            (*record).head.key_len = read as u64 - 1;
+            let found = read as u64 - 1;
+            let carried = if found < limit { found } else { limit };
+            (*head).carried = carried as u8;
+            (*head).key_len = found;
+            // Where a record has no room for one more, it either just fits or is cut.
+            if found > limit || read == LONG_KEY as i64 {
+                (*head).flags |= op_flags::KEY_CUT;
+                (*head).key_len = carried + 1;
+            }
         }
     }
+}
+
+/// A key with strings or interfaces in it: the raw value without its pointers, then
+/// what they point to. What changes from piece to piece is kept in the record: of what
+/// it reads from there the verifier knows nothing, so that every piece looks the same
+/// to it, and it need not walk through all their combinations.
+#[inline(always)]
+fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout) {
+    let Some(mut entry) = reserve::<PiecedOp>() else { return };
+    let record = entry.as_mut_ptr();
+    // SAFETY: each place in the key is masked to less than LONG_KEY + 8, and at most
+    // LONG_KEY bytes are written there.
+    unsafe {
+        (*record).head = head(event, record_kind::PIECED_OP, key);
+        let bytes = (&raw mut (*record).key).cast::<u8>();
+        bytes.cast::<u64>().write(key.dynamic);
+        let base = if key.kind == key_kind::IFACE { 8_u64 } else { 0 };
+        let size = at_most(u64::from(layout.size), LONG_KEY as u64);
+        if read_user(bytes.add(base as usize).cast(), size, key.at as *const _) != 0 {
+            (*record).head.flags |= op_flags::KEY_UNREADABLE;
+        }
+        (*record).scratch = base + u64::from(size);
+        (*record).head.key_len = base + u64::from(size);
+        (*record).head.carried = event.limit as u8;
+        for index in 0..MAX_PIECES {
+            if index as u32 >= layout.count {
+                break;
+            }
+            let piece = layout.pieces[index];
+            let at = base as usize + usize::from(piece.offset & 0x78);
+            if !follow(piece.kind, bytes.add(at).cast(), record) {
+                (*record).head.flags |= op_flags::KEY_UNREADABLE;
+            }
+        }
+        let failed = (*record).head.flags & op_flags::KEY_UNREADABLE != 0;
+        finish_head(&raw mut (*record).head, failed, limit(record));
+        // With its pointers once more, so that user space may follow them.
+        if failed && read_user(bytes.add(base as usize).cast(), size, key.at as *const _) == 0 {
+            (*record).head.flags |= op_flags::KEY_RAW;
+            (*record).head.carried = (base + u64::from(size)) as u8;
+            (*record).head.key_len = base + u64::from(size);
+        }
+        event.remember::<{ LONG_KEY / 8 }>(record.cast());
+    }
+    submit(entry);
+}
+
+/// Replaces a string's or interface's two words, and adds what it leads to.
+///
+/// # Safety
+///
+/// `words` are two words inside the record's key.
+#[inline(always)]
+unsafe fn follow(kind: u8, words: *mut u64, record: *mut PiecedOp) -> bool {
+    // SAFETY: see above, and `append`.
+    unsafe {
+        let (first, second) = (words.read(), words.add(1).read());
+        if kind == piece_kind::STRING {
+            words.write(0);
+            return append(record, first, second);
+        }
+        let mut dynamic = first;
+        if kind == piece_kind::IFACE && first != 0 {
+            let Some(its_type) = read_u64(first.wrapping_add(GO_ITAB_TYPE)) else { return false };
+            dynamic = its_type;
+        }
+        words.write(dynamic);
+        if dynamic == 0 {
+            return true;
+        }
+        let Some(its_type) = read::<GoType>(dynamic) else { return false };
+        if its_type.is_direct() {
+            return true;
+        }
+        words.add(1).write(0);
+        if !its_type.is_string() {
+            return append(record, second, its_type.size);
+        }
+        let Some(string) = read::<GoString>(second) else { return false };
+        let carried = (*record).scratch;
+        if carried < LONG_KEY as u64 {
+            let bytes = (&raw mut (*record).key).cast::<u8>();
+            bytes.add(place(carried)).cast::<u64>().write_unaligned(string.len);
+        }
+        (*record).scratch = carried + 8;
+        (*record).head.key_len += 8;
+        append(record, string.data, string.len)
+    }
+}
+
+/// Most bytes of the key, which stand where their number will.
+///
+/// # Safety
+///
+/// `record` is one.
+#[inline(always)]
+unsafe fn limit(record: *const PiecedOp) -> u64 {
+    // SAFETY: see above.
+    unsafe { u64::from((*record).head.carried) }
+}
+
+/// Adds `len` bytes from `at` to the key, as many as fit.
+///
+/// # Safety
+///
+/// `record` is one.
+#[inline(always)]
+unsafe fn append(record: *mut PiecedOp, at: u64, len: u64) -> bool {
+    // SAFETY: `place` is less than LONG_KEY, and `len` at most that.
+    unsafe {
+        (*record).head.key_len = (*record).head.key_len.saturating_add(len);
+        let (carried, limit) = ((*record).scratch, limit(record));
+        if carried >= limit || len == 0 {
+            return true;
+        }
+        let room = limit - carried;
+        let len = at_most(if len < room { len } else { room }, LONG_KEY as u64);
+        (*record).scratch = carried + u64::from(len);
+        let bytes = (&raw mut (*record).key).cast::<u8>();
+        read_user(bytes.add(place(carried)).cast(), len, at as *const _) == 0
+    }
+}
+
+/// Where in the key the next byte goes; for the verifier, never beyond.
+#[inline(always)]
+fn place(carried: u64) -> usize {
+    (carried & (LONG_KEY as u64 - 1)) as usize
+}
+
+/// Where in the program the operation was.
+#[inline(always)]
+fn stack<C: EbpfContext>(ctx: &C, event: &Event<'_>) {
+    let Some(mut entry) = reserve::<OpStack>() else { return };
+    let record = entry.as_mut_ptr();
+    // SAFETY: the reservation is large enough; frames are only read up to their count.
+    unsafe {
+        (*record).kind = record_kind::OP_STACK;
+        (*record).pad = [0; 3];
+        (*record).site = event.hit.cookie;
+        (*record).object = event.object;
+        (*record).aux = event.aux;
+        (*record).goid = event.hit.goid(event.task);
+        (*record).caller = event.caller;
+        (*record).tid = thread();
+        (*record).frame_count = tasks::read_stack(ctx, (&raw mut (*record).frames).cast());
+    }
+    submit(entry);
 }

@@ -5,11 +5,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mapprof::model::{Builder, Limits, Session, SliceMeta, TargetInfo};
+use mapprof::decode::{BlameEvent, WaitEvent};
+use mapprof::model::{Builder, Key, Limits, MapKey, Session, SliceMeta, TargetInfo, lost};
 use probe_ebpf::Op;
 
 /// Of mapprof's 64 MB in all.
 const MOST: usize = 30_000_000;
+/// Of tables that are empty in most runs.
+const MOST_SLOW: usize = 6_000_000;
 const KEYS: usize = 100_000;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -41,7 +44,47 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// In one test, since two would run at the same time.
 #[test]
+fn an_interval_and_a_session_are_bounded() {
+    a_hundred_thousand_keys_take_30_mb_at_most();
+    a_hundred_thousand_slow_keys_take_6_mb_at_most();
+}
+
+/// All of which wait at a stack of their own and make others wait.
+fn a_hundred_thousand_slow_keys_take_6_mb_at_most() {
+    let before = LIVE.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let mut builder = Builder::new(Limits::default());
+    let mut session = Session::new(TargetInfo::default());
+    for _ in 0..3 {
+        for number in 0..KEYS as u32 {
+            let ns = u64::from(number) << (number % 20);
+            let bytes = format!("session:user:{number:07}").into_bytes();
+            let key = Key { len: bytes.len() as u64, bytes: bytes.into() };
+            let lock = number % 4;
+            builder.wait(&WaitEvent { lock, stack: number, mode: None, task: ns, ns });
+            builder.key_wait(lock, &MapKey { map: 0, key }, ns);
+            builder.blame(&BlameEvent {
+                lock,
+                holder: number,
+                holder_mode: None,
+                holder_task: ns,
+                waiter: number + 1,
+                ns,
+            });
+            builder.op_stack(0, Op::Lookup, number);
+        }
+        session.push(builder.close(SliceMeta::default()));
+    }
+    let summary = session.summary(10);
+    assert!(summary.window.lost[lost::PAIRS] > 0);
+    assert_eq!(summary.locks.iter().map(|lock| lock.wait.count).sum::<u64>(), 3 * KEYS as u64);
+    let peak = PEAK.load(Relaxed) - before;
+    assert!(peak <= MOST_SLOW, "{peak} bytes at the peak");
+    assert!(peak > MOST_SLOW / 10, "{peak} bytes at the peak");
+}
+
 fn a_hundred_thousand_keys_take_30_mb_at_most() {
     let before = LIVE.load(Relaxed);
     let mut builder = Builder::new(Limits::default());
@@ -50,7 +93,7 @@ fn a_hundred_thousand_keys_take_30_mb_at_most() {
         for number in 0..KEYS {
             let key = format!("session:user:{number:07}");
             let key = (key.as_bytes(), key.len() as u64);
-            builder.operation(0, Op::Lookup, Some(key), false, 0x1000);
+            builder.operation(0, Op::Lookup, Some(key), None, 0x1000);
         }
         session.push(builder.close(SliceMeta::default()));
     }

@@ -5,11 +5,14 @@
 //! Nothing here knows mapprof's insides: it is a program with a command line
 //! and a JSON contract.
 
+pub mod blame;
 pub mod go;
 pub mod mapprof;
+pub mod matrix;
 pub mod memory;
 pub mod process;
 pub mod programs;
+pub mod servers;
 pub mod summary;
 pub mod truth;
 

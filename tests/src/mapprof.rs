@@ -142,14 +142,18 @@ impl Running {
 
     /// Waits until probes are in place.
     pub fn wait_until_attached(&mut self) -> Result<()> {
+        self.wait_for(|line| line.starts_with(ATTACHED)).context("mapprof did not attach").map(drop)
+    }
+
+    /// Waits for a line of stderr that it has not been seen to say yet.
+    pub fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) -> Result<String> {
         loop {
             let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
-                bail!("mapprof did not attach; it said:\n{}", self.seen.join("\n"));
+                bail!("mapprof said only:\n{}", self.seen.join("\n"));
             };
-            let attached = line.starts_with(ATTACHED);
-            self.seen.push(line);
-            if attached {
-                return Ok(());
+            self.seen.push(line.clone());
+            if is_it(&line) {
+                return Ok(line);
             }
         }
     }
@@ -231,6 +235,13 @@ impl Outcome {
             ensure!(said.contains(&part.to_lowercase()), "no {part:?} in stderr:\n{}", self.stderr);
         }
         Ok(self)
+    }
+
+    /// Itself if it ended well and this occurs in stdout, else an error.
+    pub fn expect_stdout(self, part: &str) -> Result<Self> {
+        let outcome = self.expect_code(0)?;
+        ensure!(outcome.stdout.contains(part), "no {part:?} in stdout:\n{}", head(&outcome.stdout));
+        Ok(outcome)
     }
 
     /// The summary of a run that ended well.

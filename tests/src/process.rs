@@ -77,9 +77,15 @@ impl Program {
         let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
         let watchdog = Watchdog::over(&child);
         let mut program = Self { child, stdin, stdout, _watchdog: watchdog };
-        let line = program.line()?;
-        ensure!(line.trim() == "ready", "{command:?} said {line:?} instead of ready");
+        program.ready().with_context(|| format!("{command:?}"))?;
         Ok(program)
+    }
+
+    /// Waits until it is held.
+    pub fn ready(&mut self) -> Result<()> {
+        let line = self.line()?;
+        ensure!(line.trim() == "ready", "the program said {line:?} instead of ready");
+        Ok(())
     }
 
     /// Process id.

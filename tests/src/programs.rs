@@ -12,31 +12,90 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use crate::go::{self, Toolchain};
-use crate::{target_dir, workspace};
+use crate::{matrix, servers, target_dir, workspace};
 
-/// How a Go program is linked.
+/// How a Go program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// As `go build` does it.
     Normal,
     /// Without symbol table and debug information.
     Stripped,
+    /// Position-independent.
+    Pie,
+    /// Both.
+    StrippedPie,
+    /// With C in it, by the system's linker.
+    Cgo,
+    /// The same, position-independent.
+    CgoPie,
+    /// Without the build machine's paths.
+    TrimPath,
+    /// With the maps from before 1.24, for which only that version needs a switch.
+    OldMaps,
+}
+
+impl Link {
+    /// Those that every version knows.
+    pub const ALL: [Self; 7] = [
+        Self::Normal,
+        Self::Stripped,
+        Self::Pie,
+        Self::StrippedPie,
+        Self::Cgo,
+        Self::CgoPie,
+        Self::TrimPath,
+    ];
+
+    /// In a few letters.
+    pub fn name(self) -> &'static str {
+        self.flags().0
+    }
+
+    /// Name, arguments of `go build`, and its environment.
+    fn flags(
+        self,
+    ) -> (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]) {
+        const STRIP: &str = "-ldflags=-s -w";
+        const PIE: &str = "-buildmode=pie";
+        const CGO: (&str, &str) = ("CGO_ENABLED", "1");
+        match self {
+            Self::Normal => ("normal", &[], &[]),
+            Self::Stripped => ("stripped", &[STRIP], &[]),
+            Self::Pie => ("pie", &[PIE], &[]),
+            Self::StrippedPie => ("stripped-pie", &[PIE, STRIP], &[]),
+            Self::Cgo => ("cgo", &[], &[CGO]),
+            Self::CgoPie => ("cgo-pie", &[PIE], &[CGO]),
+            Self::TrimPath => ("trimpath", &["-trimpath"], &[]),
+            Self::OldMaps => ("old-maps", &[], &[("GOEXPERIMENT", "noswissmap,nosynchashtriemap")]),
+        }
+    }
 }
 
 /// A Go program, built with the given version, by its folder's name.
 pub fn go(version: &str, link: Link, name: &str) -> Result<PathBuf> {
+    go_package(version, link, &[], name)
+}
+
+/// A Go plugin, which belongs to programs that are linked with [`Link::Cgo`].
+pub fn go_plugin(version: &str, name: &str) -> Result<PathBuf> {
+    go_package(version, Link::Cgo, &["-buildmode=plugin"], name)
+}
+
+fn go_package(version: &str, link: Link, more: &[&str], name: &str) -> Result<PathBuf> {
     let sources = workspace().join("tests/programs/go");
-    let (folder, flags) = match link {
-        Link::Normal => (format!("go-{version}"), ""),
-        Link::Stripped => (format!("go-{version}-stripped"), "-s -w"),
-    };
-    let output = target_dir().join("programs").join(folder).join(name);
-    built(output, &sources, |output| {
+    let (form, flags, environment) = link.flags();
+    let output = target_dir().join("programs").join(format!("go-{version}-{form}"));
+    built(output.join(name.replace('/', "-")), &sources, |output| {
         go::run(
             Toolchain::get(version)?
                 .command()
+                .envs(environment.iter().copied())
                 .current_dir(&sources)
-                .args(["build", "-ldflags", flags, "-o"])
+                .arg("build")
+                .args(flags)
+                .args(more)
+                .arg("-o")
                 .arg(output)
                 .arg(format!("./{name}")),
         )
@@ -61,20 +120,33 @@ pub fn hash() -> Result<PathBuf> {
     })
 }
 
+/// Versions with which following execs and plugins is tested.
+pub const FOLLOWED: [&str; 2] = [go::DEBIAN, go::NEWEST];
+
 /// Builds whatever the tests run, in all variants.
 pub fn build_all() -> Result<()> {
     hash()?;
-    for version in go::VERSIONS {
+    for (version, link) in matrix::QUICK {
+        go(version, link, "counts")?;
+    }
+    for version in FOLLOWED {
+        go(version, Link::Normal, "reexec")?;
+        go(version, Link::Cgo, "plugin")?;
+        go_plugin(version, "plugin/code")?;
+    }
+    go(go::NEWEST, Link::CgoPie, "reexec")?;
+    for version in ["1.21.13", "1.24.11", go::NEWEST] {
         for link in [Link::Normal, Link::Stripped] {
-            for name in ["counts", "locks"] {
-                go(version, link, name)?;
-            }
+            go(version, link, "locks")?;
         }
     }
-    for name in ["reads", "mutex", "nilmaps", "stuck"] {
+    for version in ["1.19", "1.23.9", go::NEWEST] {
+        go(version, Link::Stripped, "owner")?;
+    }
+    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap"] {
         newest_go(name)?;
     }
-    Ok(())
+    servers::fetch_all()
 }
 
 /// `output`, after a build if one of the sources is newer.

@@ -1,11 +1,13 @@
-//! mapprof's verbs: `cargo xtask setup | test | bless | demo | bench`.
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | bench | vm`.
 
 mod bench;
 mod build;
 mod demo;
+mod matrix;
 mod setup;
 mod sudo;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ enum Verb {
     Demo(demo::Args),
     /// Measure what profiling costs, beside other ways to do it
     Bench(bench::Args),
+    /// Run mapprof on older kernels, in qemu
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +56,6 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Bless => test::bless(),
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Vm(args) => vm::run(&args),
     }
 }

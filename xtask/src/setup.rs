@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use mapprof_tests::go::run as run_command;
-use mapprof_tests::workspace;
+use mapprof_tests::{go, workspace};
 
 use crate::build;
 use crate::sudo::{as_root, on_path};
@@ -25,9 +25,12 @@ const LLVM_MAJOR: u32 = 22;
 pub(crate) fn run() -> Result<()> {
     let packages = missing_packages();
     let linker = bpf_linker();
-    if packages.is_empty() && linker.is_some() {
+    if packages.is_empty() && linker.is_some() && !lacks_package_lists() {
         println!("setup: nothing to do");
         return Ok(());
+    }
+    if packages.is_empty() && lacks_package_lists() {
+        update_package_lists()?;
     }
     if !packages.is_empty() {
         install(&packages)?;
@@ -87,8 +90,7 @@ fn install(missing: &[Alternatives]) -> Result<()> {
             wanted.join(" ")
         );
     }
-    let purpose = "installing packages";
-    run_command(as_root("apt-get", purpose)?.args(["update", "--quiet"]))?;
+    update_package_lists()?;
     let mut packages = Vec::new();
     for alternatives in missing {
         let known = alternatives.iter().find(|names| names.iter().all(|name| is_known(name)));
@@ -98,11 +100,22 @@ fn install(missing: &[Alternatives]) -> Result<()> {
     }
     println!("installing {packages:?}");
     run_command(
-        as_root("env", purpose)?
+        as_root("env", "installing packages")?
             .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet", "--yes"])
             .arg("--no-install-recommends")
             .args(packages),
     )
+}
+
+/// Whether apt has yet to hear of the packages that the tests unpack a Go toolchain
+/// from. Elsewhere than on Debian 12 it never will, which the tests say.
+fn lacks_package_lists() -> bool {
+    let [package, _] = go::debian_packages();
+    on_path("apt-get") && !go::is_fetched(go::DEBIAN) && !is_known(&package)
+}
+
+fn update_package_lists() -> Result<()> {
+    run_command(as_root("apt-get", "reading package lists")?.args(["update", "--quiet"]))
 }
 
 fn is_known(package: &str) -> bool {

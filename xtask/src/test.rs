@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use mapprof_tests::{go, programs, target_dir, workspace};
 
-use crate::{build, setup, sudo};
+use crate::{build, matrix, setup, sudo};
 
 /// What the end-to-end tests look at in their environment.
 const PASSED_ON: [&str; 4] = ["CI", "PATH", "RUST_BACKTRACE", "CARGO_TARGET_DIR"];
@@ -23,11 +23,23 @@ pub(crate) struct Args {
     /// Leave out the end-to-end tests
     #[arg(long)]
     quick: bool,
+    /// Only compare the counts of Go programs, with every version in every build
+    #[arg(long)]
+    go_matrix: bool,
+    /// Run what the caller has built (how `--go-matrix` calls itself as root)
+    #[arg(long, hide = true, requires = "go_matrix")]
+    built: bool,
     /// Run only tests whose names contain this, and neither format nor lint checks
     filter: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let filter = args.filter.as_deref();
+    match (args.go_matrix, args.built) {
+        (true, true) => return matrix::run(filter),
+        (true, false) => return matrix::build_and_run(filter),
+        (false, _) => {}
+    }
     step("setup", setup::run)?;
     if args.filter.is_none() {
         check()?;

@@ -31,6 +31,9 @@ pub(super) fn entries() -> impl Iterator<Item = Entry> {
         task: Task::Thread,
         kind: Cow::Borrowed("demo.cache"),
         forwards_to: &[],
+        may_wait: false,
+        mode: None,
+        off: None,
         required: false,
     })
 }

@@ -7,15 +7,69 @@
 pub mod custom;
 mod demo;
 mod go;
+mod go_locks;
 mod rust;
 mod sema;
 
 use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand};
+use serde::{Deserialize, Serialize};
 
 pub use crate::target::KeyFormat;
-pub use sema::{RWMUTEX_LOCK, SEMA_DEPTH, SEMA_USERS, SemaUser, is_runtime};
+pub use go::{Goid, INNER_TYPES, goid, is_inner_type};
+pub use sema::{
+    SEMA_DEPTH, SemaUser, is_lock, is_of_rwmutex, is_runtime, is_semaphore, mutex_inside, sema_user,
+};
+
+/// In which way a lock is wanted or held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mode {
+    /// Shared with other readers.
+    Read,
+    /// Alone.
+    Write,
+}
+
+/// What is looked at only when asked for: it is no lock of the program's, or it
+/// costs where nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum With {
+    /// Waits for Go's `sync.WaitGroup`.
+    Waitgroup,
+    /// Waits for Go's `sync.Cond`.
+    Cond,
+    /// Waits for Go's channels, and in `select`.
+    Chan,
+    /// Waits for the Go runtime's own locks.
+    Runtime,
+    /// The spinning before a wait for a Go mutex, as a part of that wait.
+    Spin,
+}
+
+impl With {
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waitgroup => "waitgroup",
+            Self::Cond => "cond",
+            Self::Chan => "chan",
+            Self::Runtime => "runtime",
+            Self::Spin => "spin",
+        }
+    }
+
+    /// What is not seen without it, in a few words.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Waitgroup => "WaitGroups",
+            Self::Cond => "Conds",
+            Self::Chan => "channels",
+            Self::Runtime => "the runtime's own locks",
+            Self::Spin => "spinning before a goroutine is put to sleep",
+        }
+    }
+}
 
 /// What a probe at the function tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +82,10 @@ pub enum Role {
     WaitPark,
     /// The task that began to wait goes on.
     WaitEnd,
+    /// A task finds a lock taken and tries for a while before it sleeps.
+    SpinBegin,
+    /// A lock that others wait for is let go.
+    Release,
     /// A native function that returns once it has the lock: timed from entry to
     /// return. Never for Go, whose stacks move.
     Acquire,
@@ -64,6 +122,13 @@ pub enum KeySource {
         /// Bytes.
         size: u32,
     },
+    /// A Go interface without methods (`any`).
+    GoIface {
+        /// Where its type word is.
+        type_word: Operand,
+        /// Where its data word is.
+        data: Operand,
+    },
     /// Pointer to a Go value whose type the map's own type (the entry's `aux`
     /// operand) names.
     Go {
@@ -97,6 +162,9 @@ pub enum Point {
     Start,
     /// At each direct call to the named function, before it is made.
     CallTo(Cow<'static, str>),
+    /// Behind each direct call to the named function, soon after it has returned;
+    /// other ways may lead there, too.
+    After(Cow<'static, str>),
 }
 
 /// One line of the catalog.
@@ -129,11 +197,44 @@ pub struct Entry {
     /// body contains a direct call to one of them, that one carries the probe
     /// and this one is left out, else each operation would count twice.
     pub forwards_to: &'static [&'static str],
+    /// The operation may wait for a lock of the map's own.
+    pub may_wait: bool,
+    /// In which way the lock was held or wanted, where the function knows but one.
+    pub mode: Option<Mode>,
+    /// The switch that turns it on; `None`: it is on.
+    pub off: Option<With>,
     /// The user named this function, so that its absence is an error.
     pub required: bool,
 }
 
-/// Everything mapprof knows by itself.
-pub fn builtin() -> Vec<Entry> {
-    go::entries().chain(rust::entries()).chain(demo::entries()).collect()
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+/// Everything mapprof knows by itself; of what is off by default, `with` is on.
+pub fn builtin(with: &[With]) -> Vec<Entry> {
+    let mut entries: Vec<_> =
+        go::entries(with).chain(rust::entries()).chain(demo::entries()).collect();
+    for entry in &mut entries {
+        entry.off = entry.off.filter(|switch| !with.contains(switch));
+    }
+    entries
 }

@@ -37,6 +37,9 @@ pub(super) fn entries() -> impl Iterator<Item = Entry> {
         task: Task::Thread,
         kind: Cow::Borrowed(kind),
         forwards_to: &[],
+        may_wait: false,
+        mode: None,
+        off: None,
         required: false,
     })
 }

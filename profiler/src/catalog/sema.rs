@@ -1,35 +1,127 @@
 //! Which lock a Go semaphore belongs to, told by the function through which the
-//! runtime was entered. Go 1.20–1.27; sync/mutex.go, sync/rwmutex.go,
-//! internal/sync/mutex.go, runtime/sema.go.
+//! runtime was entered and by that one's caller. Go 1.19–1.27; sync/mutex.go,
+//! sync/rwmutex.go, sync/waitgroup.go, internal/sync/mutex.go, runtime/sema.go.
+
+use super::{Mode, With};
 
 /// A function that waits on a semaphore inside a lock.
 #[derive(Clone, Copy, Debug)]
 pub struct SemaUser {
     /// Its name.
     pub function: &'static str,
+    /// Its innermost caller, inlined or not; `None`: any.
+    pub called_by: Option<&'static str>,
     /// What the lock is called.
     pub kind: &'static str,
     /// Offset of the semaphore in the lock, bytes.
     pub offset: u64,
+    /// In which way the lock is wanted; `None` where it knows only one.
+    pub mode: Option<Mode>,
 }
 
-/// The functions that wait for locks. Others (`sync.runtime_Semacquire` of a
-/// WaitGroup, the runtime's own) are no locks.
-pub const SEMA_USERS: [SemaUser; 4] = [
+const READ: Option<Mode> = Some(Mode::Read);
+const WRITE: Option<Mode> = Some(Mode::Write);
+
+/// A writer waits for other writers on the RWMutex's first field, a Mutex, and lets
+/// them go there.
+const RWMUTEX: [&str; 2] = ["sync.(*RWMutex).Lock", "sync.(*RWMutex).Unlock"];
+
+/// The functions that wait for locks, the first match counts. Other semaphores are the
+/// runtime's own.
+const USERS: [SemaUser; 6] = [
+    // RWMutex{w Mutex; writerSem, readerSem uint32; …}; up to 1.19 through the
+    // function that Mutex uses.
+    user("sync.runtime_SemacquireMutex", Some("sync.(*RWMutex).RLock"), "sync.RWMutex", 12, READ),
+    user("sync.runtime_SemacquireMutex", Some(RWMUTEX[0]), "sync.RWMutex", 8, WRITE),
+    user("sync.runtime_SemacquireRWMutexR", None, "sync.RWMutex", 12, READ),
+    user("sync.runtime_SemacquireRWMutex", None, "sync.RWMutex", 8, WRITE),
     // Mutex{state int32; sema uint32}
-    SemaUser { function: "sync.runtime_SemacquireMutex", kind: "sync.Mutex", offset: 4 },
-    SemaUser { function: "internal/sync.runtime_SemacquireMutex", kind: "sync.Mutex", offset: 4 },
-    // RWMutex{w Mutex; writerSem, readerSem uint32; …}
-    SemaUser { function: "sync.runtime_SemacquireRWMutex", kind: "sync.RWMutex", offset: 8 },
-    SemaUser { function: "sync.runtime_SemacquireRWMutexR", kind: "sync.RWMutex", offset: 12 },
+    user("sync.runtime_SemacquireMutex", None, "sync.Mutex", 4, None),
+    user("internal/sync.runtime_SemacquireMutex", None, "sync.Mutex", 4, None),
 ];
 
-/// A writer waits for other writers on the RWMutex's first field, a Mutex.
-pub const RWMUTEX_LOCK: &str = "sync.(*RWMutex).Lock";
+/// The functions that wait for a WaitGroup{noCopy; state uint64; sema uint32}.
+const GROUP_USERS: [SemaUser; 2] = [
+    user("sync.runtime_Semacquire", Some("sync.(*WaitGroup).Wait"), "sync.WaitGroup", 8, None),
+    // Since 1.24.
+    user("sync.runtime_SemacquireWaitGroup", None, "sync.WaitGroup", 8, None),
+];
+
+const fn user(
+    function: &'static str,
+    called_by: Option<&'static str>,
+    kind: &'static str,
+    offset: u64,
+    mode: Option<Mode>,
+) -> SemaUser {
+    SemaUser { function, called_by, kind, offset, mode }
+}
 
 /// Frames among which the functions above are looked for: semacquire1, its
 /// wrapper, lockSlow, Lock.
 pub const SEMA_DEPTH: usize = 3;
+
+/// The kind of a site at the semaphore, whose locks are told by their users.
+const LOCKS: &str = "go.sema";
+/// The same where waits for a WaitGroup count as well.
+const LOCKS_AND_GROUPS: &str = "go.sema+waitgroup";
+
+/// The kind of the semaphore's sites.
+pub(super) fn kind(with: &[With]) -> &'static str {
+    if with.contains(&With::Waitgroup) { LOCKS_AND_GROUPS } else { LOCKS }
+}
+
+/// Whether a site of this kind tells of a semaphore, so that [`sema_user`] says what
+/// it belongs to; all other kinds are the lock's own.
+pub fn is_semaphore(kind: &str) -> bool {
+    [LOCKS, LOCKS_AND_GROUPS].contains(&kind)
+}
+
+/// The lock inside of which `function`, called by `caller`, waits on its semaphore;
+/// `kind` is the site's.
+pub fn sema_user(kind: &str, function: &str, caller: &str) -> Option<&'static SemaUser> {
+    let groups: &[SemaUser] = if kind == LOCKS_AND_GROUPS { &GROUP_USERS } else { &[] };
+    let is_it = |user: &&SemaUser| {
+        user.function == function && user.called_by.is_none_or(|it| it == caller)
+    };
+    USERS.iter().chain(groups).find(is_it)
+}
+
+/// Whether a Mutex that this function takes or lets go is the first field of an
+/// RWMutex, which it stands for.
+pub fn is_of_rwmutex(function: &str) -> bool {
+    RWMUTEX.contains(&function)
+}
+
+/// Mutexes that a type of Go's own library has for itself: how the name of the type
+/// and of the method that takes them begin, and what they are called; the first match
+/// counts. sync/map.go up to 1.23 (`Map.mu`); since 1.24 internal/sync/hashtriemap.go
+/// (`initMu` of the whole, `mu` of each node).
+const INSIDE: [(&str, &str, &str); 3] = [
+    ("sync.(*Map)", "", "sync.Map.mu"),
+    ("internal/sync.(*HashTrieMap[", "init", "sync.Map.mu"),
+    ("internal/sync.(*HashTrieMap[", "", "sync.Map.node"),
+];
+
+/// What a Mutex is called that is taken in the given functions, innermost first, where
+/// a type of Go's own library has it for itself.
+pub fn mutex_inside<F: AsRef<str>>(functions: impl IntoIterator<Item = F>) -> Option<&'static str> {
+    // Whoever calls the Mutex's own functions takes it.
+    let is_own = |name: &str| name.trim_start_matches("internal/").starts_with("sync.(*Mutex).");
+    let taker = functions.into_iter().find(|name| !is_own(name.as_ref()))?;
+    let (of, method) = taker.as_ref().split_at(taker.as_ref().rfind(").")? + 1);
+    let is_it =
+        |(its, own, _): &&(&str, &str, _)| of.starts_with(its) && method[1..].starts_with(own);
+    INSIDE.iter().find(is_it).map(|(.., kind)| *kind)
+}
+
+/// What is waited for by design: idle workers wait for a channel all day.
+const MEETINGS: [&str; 4] = ["chan", "select", "sync.Cond", "sync.WaitGroup"];
+
+/// Whether tasks that wait for this kind of thing want what another one has.
+pub fn is_lock(kind: &str) -> bool {
+    !MEETINGS.contains(&kind)
+}
 
 /// How the names of functions begin that are a runtime's or a lock library's own.
 const RUNTIME: [&str; 14] = [
@@ -61,7 +153,45 @@ pub fn is_runtime(function: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_runtime;
+    use super::*;
+
+    #[test]
+    fn a_semaphore_is_told_by_its_user_and_by_that_ones_caller() {
+        let of = |kind: &str, function: &str, caller: &str| {
+            sema_user(kind, function, caller).map(|user| (user.kind, user.offset, user.mode))
+        };
+        let mutex = "sync.runtime_SemacquireMutex";
+        assert_eq!(of(LOCKS, mutex, "sync.(*Mutex).lockSlow"), Some(("sync.Mutex", 4, None)));
+        let reader = Some(("sync.RWMutex", 12, READ));
+        assert_eq!(of(LOCKS, mutex, "sync.(*RWMutex).RLock"), reader);
+        assert_eq!(of(LOCKS, "sync.runtime_SemacquireRWMutexR", "main.f"), reader);
+        let writer = Some(("sync.RWMutex", 8, WRITE));
+        assert_eq!(of(LOCKS, mutex, "sync.(*RWMutex).Lock"), writer);
+        assert_eq!(of(LOCKS, "sync.runtime_SemacquireRWMutex", ""), writer);
+        let group = ["sync.runtime_Semacquire", "sync.(*WaitGroup).Wait"];
+        assert_eq!(of(LOCKS, group[0], group[1]), None);
+        assert_eq!(of(LOCKS_AND_GROUPS, group[0], group[1]), Some(("sync.WaitGroup", 8, None)));
+        assert_eq!(of(LOCKS_AND_GROUPS, group[0], "main.f"), None);
+        assert_eq!(of(LOCKS_AND_GROUPS, "internal/poll.runtime_Semacquire", ""), None);
+        assert_eq!(kind(&[With::Chan]), LOCKS);
+        assert_eq!(kind(&[With::Chan, With::Waitgroup]), LOCKS_AND_GROUPS);
+    }
+
+    #[test]
+    fn a_mutex_inside_of_a_sync_map_is_told_by_who_takes_it() {
+        let of = |taker: &'static str| mutex_inside(["internal/sync.(*Mutex).lockSlow", taker]);
+        let trie = "internal/sync.(*HashTrieMap[go.shape.interface {},go.shape.interface {}])";
+        assert_eq!(of("internal/sync.(*HashTrieMap[...]).Swap"), Some("sync.Map.node"));
+        assert_eq!(of(format!("{trie}.find").leak()), Some("sync.Map.node"));
+        assert_eq!(of(format!("{trie}.initSlow").leak()), Some("sync.Map.mu"));
+        assert_eq!(of("main.visit"), None);
+        let old = ["sync.(*Mutex).lockSlow", "sync.(*Mutex).Lock", "sync.(*Map).Swap", "main.f"];
+        assert_eq!(mutex_inside(old), Some("sync.Map.mu"));
+        // What the program does while it walks over a map is its own.
+        let own = ["sync.(*Mutex).lockSlow", "main.main.func1", "sync.(*Map).Range"];
+        assert_eq!(mutex_inside(own), None);
+        assert_eq!(mutex_inside(["sync.(*Mutex).lockSlow"]), None);
+    }
 
     #[test]
     fn the_programs_own_functions_are_told_from_the_runtimes() {

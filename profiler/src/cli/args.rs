@@ -4,10 +4,15 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use probe_ebpf::LONG_KEY;
 
 use crate::{
-    catalog::{Entry, custom},
+    catalog::{
+        With,
+        custom::{self, Probe},
+    },
     kernel::Method,
     placement::Only,
     report,
@@ -74,23 +79,41 @@ pub(super) struct TargetArgs {
     pub(super) command: Vec<OsString>,
 }
 
+/// The probes of a file. A name of its own, since clap would take a `Vec` for an
+/// option that may be given again.
+type ProbeFile = Vec<Probe>;
+
 /// What to look for in it.
 #[derive(Args, Debug, Default)]
+#[command(group = ArgGroup::new("own").multiple(true))]
 pub(super) struct ChoiceArgs {
     /// Only maps, or only locks
     #[arg(long, value_enum)]
     pub(super) only: Option<OnlyArg>,
+    /// Also look at what is left aside by default; several are separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub(super) with: Vec<WithArg>,
     /// Also probe a function of the program's own:
     /// 'ROLE:SYMBOL[@MODULE] key=OPERAND:FORMAT map=OPERAND', as in
-    /// 'lookup:my_get key=arg2:str map=arg1' or 'lock:my_lock lock=arg1'
-    #[arg(long = "probe", value_name = "SPEC", value_parser = custom::parse)]
-    pub(super) probes: Vec<Entry>,
-    /// Only the user's --probe functions, none of the built-in ones
-    #[arg(long, requires = "probes")]
+    /// 'lookup:my_get key=arg2:str map=arg1' or 'lock:my_lock lock=arg1'; a Go function
+    /// with its parameters: 'lookup:main.(*Cache).Get(c recv, key string) key=key map=c'
+    #[arg(long = "probe", value_name = "SPEC", value_parser = custom::parse, group = "own")]
+    pub(super) probes: Vec<Probe>,
+    /// A TOML file of such probes, one [[probe]] for each
+    #[arg(long, value_name = "FILE", group = "own",
+          value_parser = OsStringValueParser::new().try_map(custom::read))]
+    pub(super) config: Option<ProbeFile>,
+    /// Only the user's own functions, none of the built-in ones
+    #[arg(long, requires = "own")]
     pub(super) no_builtin: bool,
 }
 
 impl ChoiceArgs {
+    /// The user's own probes.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Probe> {
+        self.config.iter().flatten().chain(&self.probes)
+    }
+
     /// As placement wants it.
     pub(super) fn only(&self) -> Only {
         match self.only {
@@ -98,6 +121,11 @@ impl ChoiceArgs {
             Some(OnlyArg::Maps) => Only::Maps,
             Some(OnlyArg::Locks) => Only::Locks,
         }
+    }
+
+    /// As the catalog wants it.
+    pub(super) fn with(&self) -> Vec<With> {
+        self.with.iter().map(|arg| (*arg).into()).collect()
     }
 }
 
@@ -108,6 +136,34 @@ pub(super) enum OnlyArg {
     Maps,
     /// Lock waits
     Locks,
+}
+
+/// `--with`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum WithArg {
+    /// Waits for Go's sync.WaitGroup
+    Waitgroup,
+    /// Waits for Go's sync.Cond
+    Cond,
+    /// Waits for Go's channels (a channel is shown as the address of its lock) and in
+    /// select (all are shown as one)
+    Chan,
+    /// Waits for the Go runtime's own locks (one by one up to Go 1.23, later as one)
+    Runtime,
+    /// The spinning before a wait for a Go mutex: waits begin where it begins
+    Spin,
+}
+
+impl From<WithArg> for With {
+    fn from(arg: WithArg) -> Self {
+        match arg {
+            WithArg::Waitgroup => Self::Waitgroup,
+            WithArg::Cond => Self::Cond,
+            WithArg::Chan => Self::Chan,
+            WithArg::Runtime => Self::Runtime,
+            WithArg::Spin => Self::Spin,
+        }
+    }
 }
 
 /// What every way of profiling takes.
@@ -136,6 +192,11 @@ pub(super) struct HowArgs {
     /// The rest.
     #[command(flatten)]
     pub(super) show: ShowArgs,
+    /// Most bytes of each key to read, 1 to 128: of strings and arrays; numbers are read
+    /// whole. Longer keys end in … and count as one where these bytes are the same
+    #[arg(long, value_name = "N", default_value_t = LONG_KEY as u8,
+          value_parser = clap::value_parser!(u8).range(1..=LONG_KEY as i64))]
+    pub(super) key_bytes: u8,
     /// Size of each CPU's event buffer, MiB (rounded up to a power of two); more
     /// where events are lost as ring_full
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -234,6 +295,9 @@ pub(super) struct ReportArgs {
     /// text, json, folded or flamegraph
     #[arg(long, default_value = "text")]
     pub(super) format: report::Format,
+    /// What the stacks of folded and flamegraph are weighed by: wait, blame or ops
+    #[arg(long, value_name = "WHAT", default_value_t)]
+    pub(super) by: report::By,
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -313,6 +377,27 @@ mod tests {
         let cli = Cli::try_parse_from(["mapprof", "stat", "--", "ls", "-l"]).unwrap();
         let Some(Command::Stat(args)) = cli.command else { panic!("stat") };
         assert_eq!(args.profile.target.command, ["ls", "-l"]);
+    }
+
+    #[test]
+    fn switches_are_a_list_with_the_catalogs_names() {
+        let parse = |list: &str| Cli::try_parse_from(["mapprof", "--pid", "1", "--with", list]);
+        let cli = parse("waitgroup,cond,chan,runtime,spin").unwrap();
+        let names: Vec<_> = cli.top.choice.with().iter().map(|with| with.name()).collect();
+        assert_eq!(names, ["waitgroup", "cond", "chan", "runtime", "spin"]);
+        assert!(parse("channel").is_err());
+    }
+
+    #[test]
+    fn keys_are_read_in_part_or_whole() {
+        let parse = |n: &str| Cli::try_parse_from(["mapprof", "--pid", "1", "--key-bytes", n]);
+        assert_eq!(parse("1").unwrap().top.how.key_bytes, 1);
+        assert_eq!(parse("128").unwrap().top.how.key_bytes, 128);
+        for wrong in ["0", "129", "300", "-1", "x"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        let cli = Cli::try_parse_from(["mapprof", "--pid", "1"]).unwrap();
+        assert_eq!(cli.top.how.key_bytes, 128);
     }
 
     #[test]

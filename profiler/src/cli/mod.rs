@@ -21,12 +21,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::{
+    catalog::custom::ProbeError,
     model::Session,
     placement, recording,
     report::{self, Format},
     target::Target,
 };
-use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs, ShowArgs};
+use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs};
 
 /// Everything that `main` does.
 pub fn main() -> ExitCode {
@@ -40,7 +41,8 @@ pub fn main() -> ExitCode {
         Err(error) if out::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             out::complain(&error);
-            ExitCode::FAILURE
+            let is_usage = error.is::<ProbeError>();
+            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -66,7 +68,8 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
         (_, _, Some(name)) => Target::of_process(profile::pid_of_name(name)?)?,
         _ => unreachable!("clap requires one of them"),
     };
-    let plan = placement::plan(&target, &profile::entries(&args.choice), args.choice.only());
+    let plan =
+        placement::plan(&target, &profile::entries(&args.choice, &target)?, args.choice.only());
     let text = match args.format {
         PlanFormat::Text => probes::text(&target, &plan),
         PlanFormat::Json => serde_json::to_string_pretty(&probes::json(&target, &plan))? + "\n",
@@ -83,21 +86,16 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
         out::note(&format!("{}: {damage}; what can be read is shown", args.recording.display()));
         code = ExitCode::FAILURE;
     }
-    write_report(&recording.session, args.format, args.output.as_deref(), &args.show)?;
+    write_report(&recording.session, args)?;
     Ok(code)
 }
 
 /// Writes a report; where its file cannot be written, the summary still goes to
 /// standard output.
-fn write_report(
-    session: &Session,
-    format: Format,
-    output: Option<&std::path::Path>,
-    show: &ShowArgs,
-) -> Result<()> {
-    let summary = profile::summary(session, show);
-    let bytes = report::render(format, &summary)?;
-    let Some(path) = output else { return out::print(&bytes) };
+fn write_report(session: &Session, args: &ReportArgs) -> Result<()> {
+    let summary = profile::summary(session, &args.show);
+    let bytes = report::render_by(args.format, args.by, &summary)?;
+    let Some(path) = &args.output else { return out::print(&bytes) };
     let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };
     out::print(&report::render(Format::Text, &summary)?)?;
     Err(error).with_context(|| format!("cannot write {}; the summary is above", path.display()))

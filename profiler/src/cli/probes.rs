@@ -31,7 +31,7 @@ pub fn text(target: &Target, plan: &Plan) -> String {
             let _ = writeln!(out, "  {function}{module}: {reason}");
         }
     }
-    let notes: Vec<_> = target.notes().collect();
+    let notes = notes(target, plan);
     if !notes.is_empty() {
         out.push_str("\nNoticed:\n");
         for note in notes {
@@ -71,12 +71,18 @@ pub fn json(target: &Target, plan: &Plan) -> Value {
         },
         "sites": sites.collect::<Vec<_>>(),
         "left_out": plan.left_out,
-        "notes": target.notes().collect::<Vec<_>>(),
+        "notes": notes(target, plan),
     });
     if let Some(pid) = target.pid() {
         value["target"]["pid"] = pid.into();
     }
     value
+}
+
+/// What was noticed of the target, and what was taken for granted.
+fn notes(target: &Target, plan: &Plan) -> Vec<String> {
+    let notes = target.notes().map(str::to_owned).chain(plan.notes.iter().cloned());
+    notes.chain(target.untested()).collect()
 }
 
 fn heading(target: &Target, plan: &Plan) -> String {
@@ -106,6 +112,8 @@ fn role(role: Role) -> &'static str {
         Role::WaitBegin => "wait_begin",
         Role::WaitPark => "wait_park",
         Role::WaitEnd => "wait_end",
+        Role::SpinBegin => "spin_begin",
+        Role::Release => "release",
         Role::Acquire => "acquire",
     }
 }

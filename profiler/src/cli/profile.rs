@@ -18,17 +18,20 @@ use crate::{
     placement::{self, Plan},
     recording::{Header, Record, Writer},
     report::{self, Format},
-    run::{End, Options, Reason, Run, Update},
+    run::{End, Options, Reason, Run, Update, Wanted},
     target::{Held, Target, find_by_name},
 };
 
-/// The catalog's entries that are wanted.
-pub(super) fn entries(choice: &ChoiceArgs) -> Vec<Entry> {
-    let mut entries = choice.probes.clone();
-    if !choice.no_builtin {
-        entries.extend(catalog::builtin());
+/// The catalog's entries that are wanted of this target.
+pub(super) fn entries(choice: &ChoiceArgs, target: &Target) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for probe in choice.own() {
+        entries.extend(probe.entries(target)?);
     }
-    entries
+    if !choice.no_builtin {
+        entries.extend(catalog::builtin(&choice.with()));
+    }
+    Ok(entries)
 }
 
 /// The one process of that name.
@@ -90,7 +93,9 @@ pub(super) struct Started {
 pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<Started> {
     init_log(how.verbose);
     let Found { target, mut held } = found;
-    let plan = placement::plan(&target, &entries(choice), choice.only());
+    let entries = entries(choice, &target)?;
+    let wanted = Wanted { entries, only: choice.only(), key_bytes: how.key_bytes };
+    let plan = wanted.plan(&target);
     plan.require()?;
     if plan.sites.is_empty() {
         bail!(silence::nothing_to_probe(&target, &plan));
@@ -101,7 +106,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         ..Limits::default()
     };
     let limits = Limits { total_keys: limits.total_keys.max(limits.keys_per_map), ..limits };
-    let kept = Plan { sites: plan.sites.clone(), left_out: Vec::new() };
+    let kept = Plan { sites: plan.sites.clone(), ..Plan::default() };
     let options = Options {
         interval: how.interval.0,
         duration: how.duration,
@@ -110,11 +115,11 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
         debug: how.verbose >= 2,
     };
-    let run = Run::start(target, plan, options)?;
+    let mut notices: Vec<String> = target.untested().collect();
+    let run = Run::start(target, plan, wanted, options)?;
     if let Some(held) = &mut held {
         held.release()?;
     }
-    let mut notices = Vec::new();
     for refused in &run.refused {
         notices.push(format!("the kernel refused a probe: {refused}"));
     }
@@ -174,6 +179,7 @@ pub(super) async fn follow(
                     session.define(*definitions);
                     session.push(*slice);
                 }
+                Some(Update::Notice(notice)) => out::note(&notice),
                 Some(Update::End(end)) => return Some(end),
                 None => return None,
             },
@@ -352,7 +358,8 @@ pub(super) fn empty(args: &ProfileArgs) -> Result<ExitCode> {
     block_on(async {
         let mut interrupts = Interrupts::new()?;
         let found = Found::of(&args.target, false)?;
-        let plan = placement::plan(&found.target, &entries(&args.choice), placement::Only::Maps);
+        let entries = entries(&args.choice, &found.target)?;
+        let plan = placement::plan(&found.target, &entries, placement::Only::Maps);
         let mut kernel = Kernel::load(LoadOptions::default())?;
         let paths: Vec<_> =
             found.target.modules().iter().map(|module| module.attach_path.clone()).collect();

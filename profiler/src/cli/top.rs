@@ -94,6 +94,10 @@ fn take(update: Option<Update>, started: &mut Started) -> Option<String> {
             started.session.push(*slice);
             None
         }
+        Some(Update::Notice(notice)) => {
+            started.notices.push(notice);
+            None
+        }
         Some(Update::End(end)) => Some(match end.reason {
             Reason::TargetEnded => "the process ended".to_owned(),
             Reason::Duration => "the time asked for is over".to_owned(),

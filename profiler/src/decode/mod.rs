@@ -3,7 +3,10 @@
 //! In: raw records, the plan's sites, and a [`Resolver`] that knows the target's
 //! types and code. Out: calls of a [`Sink`], and the names of what they refer to.
 
+mod attribution;
+mod blame;
 mod definitions;
+mod keys;
 mod names;
 mod records;
 mod waits;
@@ -12,13 +15,65 @@ use std::collections::HashMap;
 
 use probe_ebpf::{Op, OpHead, OpenWait, op_flags};
 
-pub use definitions::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId};
+use attribution::{Attribution, Candidate, Charged, is_below};
+use blame::{Blame, Holder};
+
+pub use definitions::{
+    Actor, ActorId, Definitions, Key, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, NO_ACTOR,
+    StackId,
+};
+pub(crate) use names::MANY;
 use names::Names;
 pub use names::{Resolver, TypeText};
-use records::{Record, read};
+use records::{OpAt, Record, Released, frames, read};
 use waits::{Segment, Settled, Settler};
 
-use crate::{catalog::Role, placement::Plan};
+use crate::{
+    catalog::Role,
+    placement::{Plan, Site},
+    target::Layout,
+};
+
+/// Why an operation's key is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its memory could not be read.
+    Memory,
+    /// What says how to read it could not be read.
+    Type,
+}
+
+/// A wait for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitEvent {
+    /// The lock.
+    pub lock: LockId,
+    /// From where.
+    pub stack: StackId,
+    /// In which way it was wanted; `None` where the lock knows only one.
+    pub mode: Option<Mode>,
+    /// The goroutine's number, or the thread's id.
+    pub task: u64,
+    /// How long, so far where it goes on.
+    pub ns: u64,
+}
+
+/// A part of a wait, charged to who had the lock meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlameEvent {
+    /// The lock.
+    pub lock: LockId,
+    /// Who had it; [`NO_ACTOR`] where that was not seen.
+    pub holder: ActorId,
+    /// In which way the holder had it.
+    pub holder_mode: Option<Mode>,
+    /// The holder's goroutine or thread.
+    pub holder_task: u64,
+    /// Who waited.
+    pub waiter: ActorId,
+    /// How long, ns.
+    pub ns: u64,
+}
 
 /// Takes what is decoded.
 pub trait Sink {
@@ -29,13 +84,21 @@ pub trait Sink {
         map: MapId,
         op: Op,
         key: Option<(&[u8], u64)>,
-        unreadable: bool,
+        unreadable: Option<Unreadable>,
         caller: u64,
     );
+    /// The stack of one of many operations.
+    fn op_stack(&mut self, map: MapId, op: Op, stack: StackId);
     /// A wait that ended.
-    fn wait(&mut self, lock: LockId, stack: StackId, duration_ns: u64);
+    fn wait(&mut self, wait: &WaitEvent);
+    /// A wait, told before, belongs to this key. The rest of a lock's waits belong to none.
+    fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64);
+    /// A part of a wait that was told before. The parts of one wait sum up to it.
+    fn blame(&mut self, part: &BlameEvent);
+    /// How long a contended lock was held.
+    fn hold(&mut self, lock: LockId, ns: u64);
     /// A wait that goes on.
-    fn open_wait(&mut self, lock: LockId, waited_ns: u64);
+    fn open_wait(&mut self, wait: &WaitEvent);
 }
 
 /// Turns one run's records into operations and waits.
@@ -43,12 +106,34 @@ pub struct Decoder<R> {
     sites: Vec<SiteInfo>,
     names: Names<R>,
     settler: Settler,
+    blame: Blame,
+    attribution: Attribution,
+    seen: Seen,
+    /// Waits that are over, on their way; kept for its memory.
+    over: Vec<Settled>,
     /// Direct-mapped cache in front of the maps' table: most programs use few at a time.
     recent: Box<[Recent; RECENT]>,
     /// Records that could not be read. Never expected: both sides share the ABI.
     pub malformed: u64,
     /// Waits that are none of a lock's (a WaitGroup's, the runtime's own).
     pub other_waits: u64,
+}
+
+/// What has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Operations, waits, and locks that others waited for let go.
+    pub events: u64,
+    /// Probe hits behind them.
+    pub hits: u64,
+}
+
+impl Seen {
+    #[inline]
+    fn add(&mut self, hits: u64) {
+        self.events += 1;
+        self.hits += hits;
+    }
 }
 
 /// Entries of the cache, a power of two.
@@ -70,52 +155,102 @@ pub(crate) struct SiteInfo {
     pub(crate) function: String,
     pub(crate) has_object: bool,
     pub(crate) is_go: bool,
+    /// Its operations have a key.
+    pub(crate) has_key: bool,
+    /// In which way a lock is wanted or held, where the site tells.
+    pub(crate) mode: Option<Mode>,
+}
+
+impl SiteInfo {
+    fn new(site: &Site) -> Self {
+        Self {
+            op: if let Role::Map(op) = site.role { Some(op) } else { None },
+            kind: site.kind.clone(),
+            format: site.format,
+            function: site.function.clone(),
+            has_object: site.descriptor.object.is_present(),
+            is_go: site.runtime == "go",
+            has_key: site.descriptor.key_kind != probe_ebpf::key_kind::NONE,
+            mode: site.mode,
+        }
+    }
 }
 
 impl<R: Resolver> Decoder<R> {
     /// For the sites of `plan`, in the order of their cookies.
     pub fn new(plan: &Plan, resolver: R) -> Self {
-        let sites = plan
-            .sites
-            .iter()
-            .map(|site| SiteInfo {
-                op: if let Role::Map(op) = site.role { Some(op) } else { None },
-                kind: site.kind.clone(),
-                format: site.format,
-                function: site.function.clone(),
-                has_object: site.descriptor.object.is_present(),
-                is_go: site.runtime == "go",
-            })
-            .collect();
         Self {
-            sites,
-            names: Names::new(resolver),
+            sites: plan.sites.iter().map(SiteInfo::new).collect(),
+            names: Names::new(resolver, plan.key_limit()),
             settler: Settler::default(),
+            blame: Blame::default(),
+            attribution: Attribution::default(),
+            seen: Seen::default(),
+            over: Vec::new(),
             recent: Box::new([Recent::default(); RECENT]),
             malformed: 0,
             other_waits: 0,
         }
     }
 
+    /// Takes in the sites that were added to the plan.
+    pub fn add_sites(&mut self, sites: &[Site]) {
+        self.sites.extend(sites.iter().map(SiteInfo::new));
+    }
+
+    /// Goes on with another program, in which no address means what it did. Numbers
+    /// are not given twice. What has not been settled or asked for is forgotten.
+    pub fn go_on(&mut self, plan: &Plan, resolver: R) {
+        self.sites = plan.sites.iter().map(SiteInfo::new).collect();
+        self.names.go_on(resolver);
+        self.settler = Settler::default();
+        self.blame = Blame::default();
+        self.attribution = Attribution::default();
+        *self.recent = [Recent::default(); RECENT];
+    }
+
     /// Decodes one record.
     #[inline]
     pub fn record(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         match read(bytes) {
-            Some(Record::Op(head, key)) => self.operation(&head, key, sink),
-            Some(Record::Wait(wait)) => self.segment(&wait, sink),
+            Some(Record::Op(head, key)) => {
+                self.seen.add(1);
+                self.operation(&head, key, sink);
+            }
+            Some(Record::Wait(wait)) => {
+                // It was hit where it began, where it parked, and where it ended.
+                self.seen.add(3);
+                self.segment(&wait, sink);
+            }
             Some(Record::Rewait { task, ts_ns }) => self.settler.rewait(task, ts_ns),
+            Some(Record::OpOfWait(op)) => self.op_of_wait(op, sink),
+            Some(Record::Release(release)) => {
+                self.seen.add(1);
+                self.release(&release);
+            }
+            Some(Record::OpStack(head, frames)) => self.op_stack(&head, &frames, sink),
             None => self.malformed += 1,
         }
     }
 
     /// Hands over the waits that are surely over by `now_ns` (CLOCK_MONOTONIC).
     pub fn settle(&mut self, now_ns: u64, sink: &mut impl Sink) {
-        self.settler.settle(now_ns, |settled| deliver(settled, sink));
+        let mut over = std::mem::take(&mut self.over);
+        self.settler.settle(now_ns, |settled| over.push(settled));
+        self.deliver(over, sink);
+        for late in self.attribution.give_up(now_ns) {
+            self.charge(late, None, sink);
+        }
     }
 
     /// Hands over every wait that has ended; nothing more will come.
     pub fn finish(&mut self, sink: &mut impl Sink) {
-        self.settler.finish(|settled| deliver(settled, sink));
+        let mut over = std::mem::take(&mut self.over);
+        self.settler.finish(|settled| over.push(settled));
+        self.deliver(over, sink);
+        for late in self.attribution.give_up(u64::MAX) {
+            self.charge(late, None, sink);
+        }
     }
 
     /// A wait that has begun and not ended at `now_ns`.
@@ -124,10 +259,18 @@ impl<R: Resolver> Decoder<R> {
         if site.is_go && open.parks == 0 {
             return;
         }
-        let frames = frames(&open.frames, open.frame_count, open.caller);
-        let Some((lock, _)) = self.names.lock(site, open.object, &frames) else { return };
+        let count = (open.frame_count as usize).min(open.frames.len());
+        let frames = frames(open.frames[..count].to_vec(), open.caller);
+        let Some(at) = self.names.lock(site, open.object, &frames) else { return };
         let began = self.settler.began(task).unwrap_or(open.start_ns).min(open.start_ns);
-        sink.open_wait(lock, now_ns.saturating_sub(began));
+        let ns = now_ns.saturating_sub(began);
+        let (lock, stack, mode) = (at.lock, at.place.stack, at.place.mode);
+        sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, ns });
+    }
+
+    /// How much has come since the last call.
+    pub fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
     }
 
     /// The names given since the last call.
@@ -142,6 +285,11 @@ impl<R: Resolver> Decoder<R> {
         }
     }
 
+    /// Layouts of types by address that the kernel side lacked; each is told once.
+    pub fn take_layouts(&mut self) -> Vec<(u64, Layout)> {
+        self.names.take_layouts()
+    }
+
     /// What answers questions about the target.
     pub fn resolver(&mut self) -> &mut R {
         &mut self.names.resolver
@@ -149,35 +297,42 @@ impl<R: Resolver> Decoder<R> {
 
     #[inline]
     fn operation(&mut self, head: &OpHead, key: &[u8], sink: &mut impl Sink) {
-        let Some(op) = self.sites.get(head.site as usize).and_then(|site| site.op) else {
-            self.malformed += 1;
+        let Some(op) = self.op(head) else { return };
+        let Some(map) = self.map(head) else {
+            // None of the program's own.
+            self.seen.events -= 1;
             return;
         };
-        let map = self.map(head);
-        let unreadable = head.flags & op_flags::KEY_UNREADABLE != 0;
-        let key = (head.key_kind != probe_ebpf::key_kind::NONE && !unreadable)
-            .then_some((key, head.key_len));
+        let has_key = head.key_kind != probe_ebpf::key_kind::NONE;
+        let is_typed = head.flags & op_flags::TYPE_UNREADABLE == 0;
+        let key = (has_key && is_typed).then(|| self.names.key(map, head, key)).flatten();
+        let unreadable = match key {
+            _ if !is_typed => Some(Unreadable::Type),
+            None if has_key => Some(Unreadable::Memory),
+            _ => None,
+        };
+        let key = key.as_ref().map(|(bytes, len)| (&**bytes, *len));
         sink.operation(map, op, key, unreadable, head.caller);
     }
 
     #[inline]
-    fn map(&mut self, head: &OpHead) -> MapId {
+    fn map(&mut self, head: &OpHead) -> Option<MapId> {
         let slot =
             ((head.object >> 4) ^ (head.object >> 12) ^ u64::from(head.site)) as usize % RECENT;
         let recent = self.recent[slot];
         if let Some(map) = recent.map
             && (recent.object, recent.aux, recent.site) == (head.object, head.aux, head.site)
         {
-            return map;
+            return Some(map);
         }
         let site = &self.sites[head.site as usize];
-        let map = self.names.map(site, head);
+        let map = self.names.map(site, head)?;
         if !self.names.is_named(site, head) {
-            return map;
+            return Some(map);
         }
         self.recent[slot] =
             Recent { object: head.object, aux: head.aux, site: head.site, map: Some(map) };
-        map
+        Some(map)
     }
 
     fn segment(&mut self, wait: &probe_ebpf::Wait, sink: &mut impl Sink) {
@@ -185,61 +340,179 @@ impl<R: Resolver> Decoder<R> {
             self.malformed += 1;
             return;
         };
-        let frames = frames(&wait.frames, wait.frame_count, wait.caller);
-        let Some((lock, skip)) = self.names.lock(site, wait.object, &frames) else {
+        let count = (wait.frame_count as usize).min(wait.frames.len());
+        let frames = frames(wait.frames[..count].to_vec(), wait.caller);
+        let Some(at) = self.names.lock(site, wait.object, &frames) else {
             self.other_waits += 1;
             return;
         };
-        let stack = self.names.stack(&frames[skip.min(frames.len())..]);
         let segment = Segment {
-            lock,
-            stack,
+            lock: at.lock,
+            address: at.address,
+            mode: at.place.mode,
+            place: at.place,
+            goid: wait.goid,
             start_ns: wait.start_ns,
             end_ns: wait.end_ns,
             continued: wait.aux != 0,
         };
-        if site.is_go {
-            self.settler.segment(wait.task, segment, |settled| deliver(settled, sink));
-        } else {
-            sink.wait(lock, stack, wait.end_ns.saturating_sub(wait.start_ns));
+        self.blame.acquired(at.address, wait.task, wait.end_ns);
+        let mut over = std::mem::take(&mut self.over);
+        self.settler.segment(wait.task, segment, |settled| over.push(settled));
+        self.deliver(over, sink);
+    }
+
+    /// Tells waits that are over, and brings them together with their operations.
+    fn deliver(&mut self, mut over: Vec<Settled>, sink: &mut impl Sink) {
+        for wait in over.drain(..) {
+            let whole = &wait.whole;
+            let (lock, stack, mode) = (whole.lock, whole.place.stack, whole.mode);
+            sink.wait(&WaitEvent { lock, stack, mode, task: whole.goid, ns: wait.ns() });
+            let parts = self.blame.charge(whole.address, whole.start_ns, whole.end_ns, |ns| {
+                sink.hold(lock, ns);
+            });
+            let inside = self.attribution.take_inside(&wait);
+            let charged = Charged { wait, parts };
+            if let Some(operation) = inside.filter(|it| self.is_inside(&charged.wait, it)) {
+                self.charge(charged, operation.key, sink);
+                continue;
+            }
+            let (found, late) = self.attribution.wait(charged);
+            if let Some((charged, operation)) = found {
+                self.charge_if_below(charged, operation, sink);
+            }
+            if let Some(late) = late {
+                self.charge(late, None, sink);
+            }
+        }
+        self.over = over;
+    }
+
+    fn op_of_wait(&mut self, op: OpAt<'_>, sink: &mut impl Sink) {
+        let key = self.map_key(&op.head, op.key);
+        let candidate = Candidate { key, frames: op.frames, site: op.head.site };
+        if op.is_inside {
+            self.attribution.inside(op.head.task, op.wait_ns, candidate);
+        } else if let Some((charged, operation)) =
+            self.attribution.after(op.head.task, op.wait_ns, candidate)
+        {
+            self.charge_if_below(charged, operation, sink);
         }
     }
-}
 
-fn deliver(settled: Settled, sink: &mut impl Sink) {
-    sink.wait(settled.lock, settled.stack, settled.duration_ns);
-}
+    /// Whether the operation is among the callers of what waited.
+    fn is_inside(&mut self, wait: &Settled, operation: &Candidate) -> bool {
+        let Some(site) = self.sites.get(operation.site as usize) else { return false };
+        self.names.is_called_by(&wait.whole.place.frames, &site.function)
+    }
 
-/// The stack as return addresses, innermost first. The probed instruction stands
-/// first, one byte on so that "the byte before" lies in it as it does for a
-/// return address; the caller stands second, even on kernels that skip the caller
-/// at a function's first instructions.
-fn frames(raw: &[u64], count: u32, caller: u64) -> Vec<u64> {
-    let mut frames: Vec<u64> = raw.iter().take(count as usize).copied().collect();
-    if let Some(first) = frames.first_mut() {
-        *first += 1;
+    fn charge_if_below(&mut self, charged: Charged, operation: Candidate, sink: &mut impl Sink) {
+        let place = &charged.wait.whole.place;
+        let names = &mut self.names;
+        let is_below = place.taker.is_some_and(|taker| {
+            is_below(&place.frames, taker, &operation.frames, |a, b| names.same_function(a, b))
+        });
+        self.charge(charged, operation.key.filter(|_| is_below), sink);
     }
-    if caller != 0 && frames.get(1) != Some(&caller) {
-        frames.insert(frames.len().min(1), caller);
+
+    /// Tells whose wait it was, and who is to blame.
+    fn charge(&mut self, charged: Charged, key: Option<MapKey>, sink: &mut impl Sink) {
+        let Charged { wait, parts } = charged;
+        if let Some(key) = &key {
+            sink.key_wait(wait.whole.lock, key, wait.ns());
+        }
+        let waiter = self.names.actor(wait.whole.place.stack, key);
+        for part in parts {
+            sink.blame(&BlameEvent {
+                lock: wait.whole.lock,
+                holder: part.holder.actor,
+                holder_mode: part.holder.mode,
+                holder_task: part.holder.goid,
+                waiter,
+                ns: part.ns,
+            });
+        }
     }
-    frames
+
+    fn release(&mut self, release: &Released<'_>) {
+        let Some(site) = self.sites.get(release.site as usize) else {
+            self.malformed += 1;
+            return;
+        };
+        let is_writers = || self.names.is_of_rwmutex(&release.frames).then_some(Mode::Write);
+        let mode = site.mode.or_else(is_writers);
+        // Inside an operation that is its key, whatever is done in there.
+        let outer = release.outer.filter(|(head, _)| {
+            let site = self.sites.get(head.site as usize);
+            site.is_some_and(|site| self.names.is_called_by(&release.frames, &site.function))
+        });
+        let key = outer.or(release.last).and_then(|(head, key)| self.map_key(&head, key));
+        let stack = self.names.release_stack(&release.frames, release.is_short);
+        let actor = self.names.actor(stack, key);
+        let holder = Holder { actor, mode, goid: release.goid };
+        self.blame.release(release.object, release.task, release.ts_ns, holder);
+    }
+
+    fn op_stack(&mut self, head: &OpHead, frames: &[u64], sink: &mut impl Sink) {
+        let Some(op) = self.op(head) else { return };
+        let Some(map) = self.map(head) else { return };
+        // The map's own functions go without saying.
+        let own = if op.is_asked_for() {
+            frames.iter().position(|&frame| frame == head.caller).unwrap_or(1)
+        } else {
+            self.names.own_frame(frames)
+        };
+        let stack = self.names.stack(frames.get(own..).unwrap_or_default());
+        sink.op_stack(map, op, stack);
+    }
+
+    /// The key of an operation inside another record, if it could be read.
+    fn map_key(&mut self, head: &OpHead, key: &[u8]) -> Option<MapKey> {
+        self.op(head)?;
+        let map = self.map(head)?;
+        if head.flags & op_flags::TYPE_UNREADABLE != 0 {
+            return None;
+        }
+        let (bytes, len) = self.names.key(map, head, key)?;
+        Some(MapKey { map, key: Key { bytes: (*bytes).into(), len } })
+    }
+
+    fn op(&mut self, head: &OpHead) -> Option<Op> {
+        let op = self.sites.get(head.site as usize).and_then(|site| site.op);
+        self.malformed += u64::from(op.is_none());
+        op
+    }
 }
 
 /// A table that counts up and remembers.
-struct Interned<K>(HashMap<K, u32>);
+struct Interned<K> {
+    numbers: HashMap<K, u32>,
+    /// The lowest number given.
+    first: u32,
+}
 
 impl<K> Default for Interned<K> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { numbers: HashMap::new(), first: 0 }
     }
 }
 
 impl<K: std::hash::Hash + Eq> Interned<K> {
     /// The key's number, and whether it is new.
     fn get(&mut self, key: K) -> (u32, bool) {
-        let next = self.0.len() as u32;
-        let number = *self.0.entry(key).or_insert(next);
+        let next = self.next();
+        let number = *self.numbers.entry(key).or_insert(next);
         (number, number == next)
+    }
+
+    /// Remembers nothing, but counts on.
+    fn forget(&mut self) {
+        self.first = self.next();
+        self.numbers.clear();
+    }
+
+    fn next(&self) -> u32 {
+        self.first + self.numbers.len() as u32
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! In: addresses from records. Out: ids, and [`Definitions`] of the new ones.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use probe_ebpf::{CALLER_NOT_SAMPLED, OpHead};
+use probe_ebpf::{CALLER_NOT_SAMPLED, Op, OpHead, SHORT_STACK};
 
-use super::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId};
+use super::keys::KeyTypes;
+use super::{Actor, ActorId, Definitions, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, StackId};
 use super::{Interned, SiteInfo};
 use crate::{
     catalog::{self, KeyFormat},
-    target::Frame,
+    target::{Frame, KeyShape, Layout},
 };
 
 /// What the target can tell of its types and code.
@@ -19,6 +20,12 @@ pub trait Resolver {
     fn map_type(&mut self, address: u64) -> Option<TypeText>;
     /// The functions at a return address, innermost first; never empty.
     fn frames(&mut self, return_address: u64) -> Vec<Frame>;
+    /// The Go type at this address of the target.
+    fn key_type(&mut self, address: u64) -> Option<KeyShape>;
+    /// Fills `buffer` from the target's memory; `false` where it cannot be read.
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool;
+    /// The same of what the target cannot have changed since it was loaded.
+    fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool;
 }
 
 /// A map type in words.
@@ -28,7 +35,9 @@ pub struct TypeText {
     pub name: Option<String>,
     /// `string`.
     pub key: Option<String>,
-    /// How its keys are shown.
+    /// Address of the key's type.
+    pub key_at: Option<u64>,
+    /// How its keys are shown where their type is not known.
     pub format: KeyFormat,
 }
 
@@ -40,6 +49,10 @@ impl TypeText {
     }
 }
 
+/// What Go's locks are called.
+const MUTEX: &str = "sync.Mutex";
+const RWMUTEX: &str = "sync.RWMutex";
+
 /// Where a map lies: its address, its kind, and its type where the address is nil,
 /// which all maps that were never made have in common.
 type Address = (u64, String, u64);
@@ -49,8 +62,18 @@ fn address_of(site: &SiteInfo, head: &OpHead) -> Address {
     (head.object, site.kind.clone(), nil_type)
 }
 
-fn place_of(info: &MapInfo) -> (String, Option<String>, Option<String>) {
-    (info.kind.clone(), info.type_name.clone(), info.label.clone())
+/// What maps have in common that are counted together once there are many: their kind
+/// and type. Not where they are used, since that is not told of every map.
+type Sort = (String, Option<String>);
+
+fn sort_of(info: &MapInfo) -> Sort {
+    (info.kind.clone(), info.type_name.clone())
+}
+
+/// Whether the operation tells where its map is used. What a map does by itself is
+/// called by the runtime.
+fn tells_user(site: &SiteInfo, head: &OpHead) -> bool {
+    head.caller != CALLER_NOT_SAMPLED && site.op.is_some_and(Op::is_asked_for)
 }
 
 /// The map that lies at an address.
@@ -59,124 +82,249 @@ struct Known {
     type_address: u64,
     /// Its type is its own, not the shape that generic code goes by.
     is_concrete: bool,
-    /// It is known where it is used.
-    is_labelled: bool,
+    /// Where it is used, once an operation told.
+    label: Option<String>,
+    /// How its keys are shown, told by the first operation that had one.
+    format: Option<KeyFormat>,
 }
 
-/// Maps of one type made in one place that are told apart; a program that makes one
-/// for each request would otherwise use up every table.
-const PER_PLACE: u32 = 64;
+/// Maps of one type that are told apart; a program that makes one for each request
+/// would otherwise use up every table.
+pub(super) const TOLD_APART: u32 = 64;
+/// The label of what stands for all maps of a type beyond [`TOLD_APART`].
+pub(crate) const MANY: &str = "all but the first 64 of its type";
 /// Addresses remembered of maps that are not told apart.
 const MOST_SHARED: usize = 1 << 16;
 
-/// Maps of one kind and type that were first used in one function.
+/// Maps of one kind and type.
 #[derive(Default)]
-struct Place {
-    /// How many there are, up to [`PER_PLACE`].
+struct Alike {
+    /// How many there are, up to [`TOLD_APART`].
     count: u32,
     /// Stands for all beyond those.
     shared: Option<MapId>,
+}
+
+/// A wait's lock.
+pub(super) struct LockAt {
+    pub(super) lock: LockId,
+    /// Address of the lock.
+    pub(super) address: u64,
+    pub(super) place: Arc<WaitPlace>,
+}
+
+/// What the stack of a wait tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct WaitPlace {
+    /// What the lock is called.
+    kind: String,
+    /// Where in the lock that lies what is waited for, bytes.
+    offset: u64,
+    /// How many of the innermost frames are the runtime's own.
+    skip: usize,
+    /// In which way the lock is wanted.
+    pub(super) mode: Option<Mode>,
+    /// The frames without those.
+    pub(super) stack: StackId,
+    /// Which of the frames is the innermost of the program's own.
+    pub(super) taker: Option<usize>,
+    /// Return addresses, innermost first.
+    pub(super) frames: Box<[u64]>,
+}
+
+/// Stacks and functions that are remembered; beyond that the memory starts over.
+const MOST_REMEMBERED: usize = 1 << 14;
+/// Those who wait and hold that are told apart by their key.
+const MOST_ACTORS: usize = 1 << 14;
+
+/// Whether two names mean one function: generic functions' names come with type
+/// arguments from the symbol table, and as `f[...]` from Go's own.
+fn is_same_function(one: &str, other: &str) -> bool {
+    let parts = |name: &str| {
+        let (before, rest) = name.split_once('[')?;
+        let (_, after) = rest.rsplit_once(']')?;
+        Some((before.to_owned(), after.to_owned()))
+    };
+    one == other || parts(one).is_some_and(|ours| parts(other) == Some(ours))
 }
 
 pub(super) struct Names<R> {
     pub(super) resolver: R,
     maps: HashMap<Address, Known>,
     types: HashMap<u64, Option<TypeText>>,
-    places: HashMap<(String, Option<String>, Option<String>), Place>,
+    alike: HashMap<Sort, Alike>,
     /// By address: the type's address and the number shared.
     shared: HashMap<u64, (u64, MapId)>,
     map_count: MapId,
     locks: Interned<(u64, String)>,
+    /// By stack.
+    wait_places: HashMap<Box<[u64]>, Option<Arc<WaitPlace>>>,
+    /// By the innermost frames of a release.
+    whole_stacks: HashMap<Box<[u64]>, StackId>,
+    /// By return address.
+    functions: HashMap<u64, Arc<str>>,
+    actors: Interned<Actor>,
     stacks: Interned<Box<[u64]>>,
     addresses: Interned<u64>,
+    keys: KeyTypes,
     new: Definitions,
 }
 
 impl<R: Resolver> Names<R> {
-    pub(super) fn new(resolver: R) -> Self {
+    /// `key_limit`: most bytes of a key.
+    pub(super) fn new(resolver: R, key_limit: usize) -> Self {
         Self {
             resolver,
             maps: HashMap::new(),
             types: HashMap::new(),
-            places: HashMap::new(),
+            alike: HashMap::new(),
             shared: HashMap::new(),
             map_count: 0,
             locks: Interned::default(),
+            wait_places: HashMap::new(),
+            whole_stacks: HashMap::new(),
+            functions: HashMap::new(),
+            actors: Interned::default(),
             stacks: Interned::default(),
             addresses: Interned::default(),
+            keys: KeyTypes::new(key_limit),
             new: Definitions::default(),
         }
     }
 
-    pub(super) fn take(&mut self) -> Definitions {
-        std::mem::take(&mut self.new)
+    /// Forgets every address, but not which numbers were given.
+    pub(super) fn go_on(&mut self, resolver: R) {
+        self.resolver = resolver;
+        self.maps.clear();
+        self.types.clear();
+        self.alike.clear();
+        self.shared.clear();
+        self.locks.forget();
+        self.stacks.forget();
+        self.actors.forget();
+        self.addresses.forget();
+        self.wait_places.clear();
+        self.whole_stacks.clear();
+        self.functions.clear();
+        self.keys.go_on();
     }
 
-    /// The map of an operation. Another type at the same address is another map:
-    /// memory is reused. But growth does not tell the type, and generic code may
+    pub(super) fn take(&mut self) -> Definitions {
+        Definitions { types: self.keys.take(), ..std::mem::take(&mut self.new) }
+    }
+
+    /// What a map is, from now on.
+    fn define_map(&mut self, map: MapId, info: MapInfo) {
+        self.keys.set(map, &info);
+        self.new.maps.insert(map, info);
+    }
+
+    /// A record's key as the model carries it, see [`KeyTypes::canonical`].
+    #[inline]
+    pub(super) fn key<'a>(
+        &mut self,
+        map: MapId,
+        head: &OpHead,
+        key: &'a [u8],
+    ) -> Option<(Cow<'a, [u8]>, u64)> {
+        self.keys.canonical(&mut self.resolver, map, head, key)
+    }
+
+    /// Layouts that the kernel side lacked, each once.
+    pub(super) fn take_layouts(&mut self) -> Vec<(u64, Layout)> {
+        self.keys.take_layouts()
+    }
+
+    /// The map of an operation; `None` where it is the inside of another one, which the
+    /// kernel side skips where it knows the type's address. Another type at the same
+    /// address is another map: memory is reused. But growth does not tell the type, and generic code may
     /// pass the one it was compiled for (`map[go.shape.string]int`).
-    pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> MapId {
+    pub(super) fn map(&mut self, site: &SiteInfo, head: &OpHead) -> Option<MapId> {
         let type_address = if site.is_go { head.aux } else { 0 };
         let place = address_of(site, head);
-        if let Some(known) = self.maps.get_mut(&place)
+        if let Some(known) = self.maps.get(&place)
             && (known.type_address == type_address || type_address == 0)
         {
-            let (map, its_type) = (known.map, known.type_address);
-            if !known.is_labelled && head.caller != CALLER_NOT_SAMPLED {
-                known.is_labelled = true;
-                let text = self.map_type(its_type);
-                let info = self.describe_map(site, head, text);
-                self.new.maps.insert(map, info);
+            let map = known.map;
+            let tells_more = (known.label.is_none() && tells_user(site, head))
+                || (known.format.is_none() && site.has_key);
+            if tells_more {
+                self.learn(&place, site, head);
             }
-            return map;
+            return Some(map);
         }
-        if let Some((its_type, map)) = self.shared.get(&head.object)
-            && (*its_type == type_address || type_address == 0)
+        let shared = self.shared.get(&head.object).copied();
+        if let Some((its_type, map)) = shared
+            && (its_type == type_address || type_address == 0)
         {
-            return *map;
+            return Some(map);
         }
         let text = self.map_type(type_address);
+        if text.as_ref().and_then(|it| it.name.as_deref()).is_some_and(catalog::is_inner_type) {
+            return None;
+        }
         let is_concrete = text.as_ref().is_some_and(TypeText::is_concrete);
+        if let Some((_, map)) = shared.filter(|_| !is_concrete) {
+            return Some(map);
+        }
         let map = match self.maps.get(&place) {
-            Some(known) if !is_concrete => return known.map,
+            Some(known) if !is_concrete => return Some(known.map),
             Some(known) if !known.is_concrete => Some(known.map),
             _ => None,
         };
         let info = self.describe_map(site, head, text);
         let Some(map) = map.or_else(|| self.room_for(&info)) else {
-            return self.share(head.object, type_address, info);
+            return Some(self.share(head.object, type_address, info));
         };
-        let is_labelled = info.label.is_some();
-        self.maps.insert(place, Known { map, type_address, is_concrete, is_labelled });
-        self.new.maps.insert(map, info);
-        map
+        let (label, format) = (info.label.clone(), site.has_key.then_some(site.format));
+        self.maps.insert(place, Known { map, type_address, is_concrete, label, format });
+        self.define_map(map, info);
+        Some(map)
+    }
+
+    /// Takes in what an operation tells of a known map: where it is used, and how its
+    /// keys are shown where its type does not say.
+    fn learn(&mut self, place: &Address, site: &SiteInfo, head: &OpHead) {
+        let Some(known) = self.maps.get(place) else { return };
+        let (map, type_address) = (known.map, known.type_address);
+        let text = self.map_type(type_address);
+        let is_typed = text.is_some();
+        let mut info = self.describe_map(site, head, text);
+        let Some(known) = self.maps.get_mut(place) else { return };
+        let label = known.label.take().or_else(|| info.label.take());
+        known.label.clone_from(&label);
+        known.format = known.format.or(site.has_key.then_some(site.format));
+        if let (false, Some(format)) = (is_typed, known.format) {
+            info.key_format = format;
+        }
+        info.label = label;
+        self.define_map(map, info);
     }
 
     /// Whether the map that lies there has its final name.
     pub(super) fn is_named(&self, site: &SiteInfo, head: &OpHead) -> bool {
         let known = self.maps.get(&address_of(site, head));
-        known.is_none_or(|known| known.is_labelled)
+        known.is_none_or(|known| known.label.is_some() && known.format.is_some())
     }
 
-    /// A number for a map of its own, unless its place has had enough of them.
+    /// A number for a map of its own, unless there are enough like it.
     fn room_for(&mut self, info: &MapInfo) -> Option<MapId> {
-        let place = self.places.entry(place_of(info)).or_default();
-        if place.count == PER_PLACE {
+        let alike = self.alike.entry(sort_of(info)).or_default();
+        if alike.count == TOLD_APART {
             return None;
         }
-        place.count += 1;
+        alike.count += 1;
         self.map_count += 1;
         Some(self.map_count - 1)
     }
 
-    /// The number that stands for the many maps of one place.
+    /// The number that stands for the many maps of one type.
     fn share(&mut self, object: u64, type_address: u64, info: MapInfo) -> MapId {
-        let place = self.places.entry(place_of(&info)).or_default();
-        let map = *place.shared.get_or_insert_with(|| {
+        let alike = self.alike.entry(sort_of(&info)).or_default();
+        let map = *alike.shared.get_or_insert_with(|| {
             self.map_count += 1;
-            let label = info.label.as_deref().unwrap_or("one place");
-            let label = format!("{label} (all beyond the first {PER_PLACE})");
-            let info = MapInfo { address: None, label: Some(label), ..info };
+            let info = MapInfo { address: None, label: Some(MANY.to_owned()), ..info };
+            self.keys.set(self.map_count - 1, &info);
             self.new.maps.insert(self.map_count - 1, info);
             self.map_count - 1
         });
@@ -197,13 +345,16 @@ impl<R: Resolver> Names<R> {
 
     fn describe_map(&mut self, site: &SiteInfo, head: &OpHead, text: Option<TypeText>) -> MapInfo {
         let unreadable = head.flags & probe_ebpf::op_flags::OBJECT_UNREADABLE != 0;
+        let key_type_at = text.as_ref().and_then(|text| text.key_at);
+        let resolver = &mut self.resolver;
         MapInfo {
             address: (site.has_object && !unreadable).then_some(head.object),
             kind: site.kind.clone(),
             key_format: text.as_ref().map_or(site.format, |text| text.format),
+            key_type_at: key_type_at.filter(|&address| self.keys.define(resolver, address)),
             key_type: text.as_ref().and_then(|text| text.key.clone()),
             type_name: text.and_then(|text| text.name),
-            label: if head.caller == CALLER_NOT_SAMPLED {
+            label: if !tells_user(site, head) {
                 None
             } else if site.has_object {
                 self.user_of(&[head.caller])
@@ -213,40 +364,116 @@ impl<R: Resolver> Names<R> {
         }
     }
 
-    /// The lock of a wait, and how many of the innermost frames are its inside.
-    /// `None` for a Go semaphore that is no lock's.
-    pub(super) fn lock(
-        &mut self,
-        site: &SiteInfo,
-        object: u64,
-        frames: &[u64],
-    ) -> Option<(LockId, usize)> {
-        let (kind, address, skip) =
-            if site.is_go { self.go_lock(object, frames)? } else { (site.kind.clone(), object, 0) };
-        let (id, is_new) = self.locks.get((address, kind.clone()));
+    /// The lock of a wait; `None` for a Go semaphore that is no lock's.
+    pub(super) fn lock(&mut self, site: &SiteInfo, object: u64, frames: &[u64]) -> Option<LockAt> {
+        let place = self.place(site, frames)?;
+        let address = object.wrapping_sub(place.offset);
+        let (lock, is_new) = self.locks.get((address, place.kind.clone()));
         if is_new {
-            let label = self.user_of(frames.get(skip..).unwrap_or_default());
-            self.new.locks.insert(id, LockInfo { address: Some(address), kind, label });
+            let label = self.user_of(frames.get(place.skip..).unwrap_or_default());
+            let kind = place.kind.clone();
+            let address = site.has_object.then_some(address);
+            self.new.locks.insert(lock, LockInfo { address, kind, label });
         }
-        Some((id, skip))
+        Some(LockAt { lock, address, place })
     }
 
-    /// Which lock a Go semaphore belongs to: told by the function that entered
-    /// the runtime.
-    fn go_lock(&mut self, sema: u64, frames: &[u64]) -> Option<(String, u64, usize)> {
-        let entry =
-            frames.iter().take(catalog::SEMA_DEPTH).enumerate().find_map(|(depth, frame)| {
-                let function = self.function(*frame);
-                catalog::SEMA_USERS
-                    .iter()
-                    .find(|user| user.function == function)
-                    .map(|user| (depth, user))
-            });
-        let (depth, user) = entry?;
-        let inside = frames.iter().skip(depth + 1).take(catalog::SEMA_DEPTH);
-        let is_writer = inside.clone().any(|frame| self.function(*frame) == catalog::RWMUTEX_LOCK);
-        let kind = if is_writer { "sync.RWMutex" } else { user.kind };
-        Some((kind.to_owned(), sema.wrapping_sub(user.offset), depth + 1))
+    /// What the stack of a wait tells, found out once for each stack.
+    fn place(&mut self, site: &SiteInfo, frames: &[u64]) -> Option<Arc<WaitPlace>> {
+        if let Some(place) = self.wait_places.get(frames) {
+            return place.clone();
+        }
+        let place = self.find_place(site, frames).map(Arc::new);
+        if self.wait_places.len() >= MOST_REMEMBERED {
+            self.wait_places.clear();
+        }
+        self.wait_places.insert(frames.into(), place.clone());
+        place
+    }
+
+    fn find_place(&mut self, site: &SiteInfo, frames: &[u64]) -> Option<WaitPlace> {
+        let (kind, offset, skip, mode) = if catalog::is_semaphore(&site.kind) {
+            self.go_lock(&site.kind, frames)?
+        } else {
+            (site.kind.clone(), 0, 0, site.mode)
+        };
+        let stack = self.stack(frames.get(skip..).unwrap_or_default());
+        let taker = (skip..frames.len()).find(|&at| {
+            let function = self.function(frames[at]);
+            !catalog::is_runtime(&function)
+        });
+        Some(WaitPlace { kind, offset, skip, mode, stack, taker, frames: frames.into() })
+    }
+
+    /// Which lock a Go semaphore belongs to, told by the function that entered the
+    /// runtime: the lock's kind, the semaphore's offset in it, how many of the innermost
+    /// frames are the runtime's, and in which way it is wanted.
+    fn go_lock(
+        &mut self,
+        kind: &str,
+        frames: &[u64],
+    ) -> Option<(String, u64, usize, Option<Mode>)> {
+        let depths = 0..frames.len().min(catalog::SEMA_DEPTH);
+        let (depth, user) = depths.into_iter().find_map(|depth| {
+            let function = self.function(frames[depth]);
+            let caller = frames.get(depth + 1).map_or_else(String::new, |it| self.innermost(*it));
+            Some((depth, catalog::sema_user(kind, &function, &caller)?))
+        })?;
+        if self.is_of_rwmutex(&frames[depth..]) {
+            return Some((RWMUTEX.to_owned(), user.offset, depth + 1, Some(Mode::Write)));
+        }
+        let callers = frames.iter().skip(depth + 1).take(catalog::SEMA_DEPTH);
+        let callers = callers.map(|frame| self.function(*frame));
+        let inside = (user.kind == MUTEX).then(|| catalog::mutex_inside(callers)).flatten();
+        let kind = inside.unwrap_or(user.kind);
+        Some((kind.to_owned(), user.offset, depth + 1, user.mode))
+    }
+
+    /// Whether the lock is an RWMutex, which its first field, a Mutex, stands for; the
+    /// innermost of `frames` is the runtime's or the Mutex's own.
+    pub(super) fn is_of_rwmutex(&mut self, frames: &[u64]) -> bool {
+        let mut callers = frames.iter().skip(1).take(catalog::SEMA_DEPTH);
+        callers.any(|frame| catalog::is_of_rwmutex(&self.function(*frame)))
+    }
+
+    /// Whether the function is one of the callers.
+    pub(super) fn is_called_by(&mut self, frames: &[u64], function: &str) -> bool {
+        frames.iter().any(|&frame| is_same_function(&self.function(frame), function))
+    }
+
+    /// Whether both return addresses are in one function.
+    pub(super) fn same_function(&mut self, one: u64, other: u64) -> bool {
+        one == other || self.function(one) == self.function(other)
+    }
+
+    /// The number of someone who waits or holds. Beyond many of them, without the key.
+    pub(super) fn actor(&mut self, stack: StackId, key: Option<MapKey>) -> ActorId {
+        let mut actor = Actor { stack, key };
+        if self.actors.numbers.len() >= MOST_ACTORS && !self.actors.numbers.contains_key(&actor) {
+            actor.key = None;
+        }
+        let (id, is_new) = self.actors.get(actor.clone());
+        if is_new {
+            self.new.actors.insert(id, actor);
+        }
+        id
+    }
+
+    /// The stack of a release. Of many only the innermost frames are read; the newest
+    /// whole stack that begins with them stands for them.
+    pub(super) fn release_stack(&mut self, frames: &[u64], is_short: bool) -> StackId {
+        let Some(beginning) = frames.get(..SHORT_STACK) else { return self.stack(frames) };
+        if is_short && let Some(stack) = self.whole_stacks.get(beginning) {
+            return *stack;
+        }
+        let stack = self.stack(frames);
+        if !is_short {
+            if self.whole_stacks.len() >= MOST_REMEMBERED {
+                self.whole_stacks.clear();
+            }
+            self.whole_stacks.insert(beginning.into(), stack);
+        }
+        stack
     }
 
     pub(super) fn stack(&mut self, frames: &[u64]) -> StackId {
@@ -268,9 +495,28 @@ impl<R: Resolver> Names<R> {
         }
     }
 
+    /// Which frame is the innermost of the program's own; the innermost where none is.
+    pub(super) fn own_frame(&mut self, frames: &[u64]) -> usize {
+        let is_own = |&frame: &u64| !catalog::is_runtime(&self.function(frame));
+        frames.iter().position(is_own).unwrap_or(0)
+    }
+
+    /// The function that made the call, though it was inlined there.
+    fn innermost(&mut self, return_address: u64) -> String {
+        let frames = self.resolver.frames(return_address);
+        frames.into_iter().next().map_or_else(String::new, |it| it.function)
+    }
+
     /// The function that the code belongs to, not what was inlined there.
-    fn function(&mut self, return_address: u64) -> String {
-        self.resolver.frames(return_address).pop().map_or_else(String::new, |it| it.function)
+    fn function(&mut self, return_address: u64) -> Arc<str> {
+        if self.functions.len() >= MOST_REMEMBERED {
+            self.functions.clear();
+        }
+        let resolver = &mut self.resolver;
+        let function = self.functions.entry(return_address).or_insert_with(|| {
+            resolver.frames(return_address).pop().map_or_else(Arc::default, |it| it.function.into())
+        });
+        function.clone()
     }
 
     /// The innermost function that is the program's own.

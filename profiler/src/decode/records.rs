@@ -3,7 +3,10 @@
 //! In: what a ring held. Out: the typed record, or `None` where its size or kind
 //! is not one of the ABI's.
 
-use probe_ebpf::{LongOp, OpHead, Rewait, ShortOp, Wait, record_kind};
+use probe_ebpf::{
+    LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, PiecedOp, Release, Rewait, ShortOp, Wait,
+    record_kind,
+};
 
 /// A record.
 pub(super) enum Record<'a> {
@@ -13,6 +16,42 @@ pub(super) enum Record<'a> {
     Wait(Box<Wait>),
     /// The wait recorded last goes on.
     Rewait { task: u64, ts_ns: u64 },
+    /// An operation that a wait belongs to.
+    OpOfWait(OpAt<'a>),
+    /// A lock is let go.
+    Release(Box<Released<'a>>),
+    /// Where an operation was.
+    OpStack(OpHead, Vec<u64>),
+}
+
+/// An operation with the wait it belongs to.
+pub(super) struct OpAt<'a> {
+    /// The wait is inside the operation, or else before it.
+    pub(super) is_inside: bool,
+    /// The beginning of the wait that is inside, the end of the one before, ns.
+    pub(super) wait_ns: u64,
+    /// The operation.
+    pub(super) head: OpHead,
+    /// Its key.
+    pub(super) key: &'a [u8],
+    /// Its stack, where the wait was before it.
+    pub(super) frames: Vec<u64>,
+}
+
+/// A lock that is let go.
+pub(super) struct Released<'a> {
+    pub(super) site: u32,
+    pub(super) ts_ns: u64,
+    pub(super) task: u64,
+    pub(super) goid: u64,
+    pub(super) object: u64,
+    /// The holder's newest operation.
+    pub(super) last: Option<(OpHead, &'a [u8])>,
+    /// The newest that it may be inside of.
+    pub(super) outer: Option<(OpHead, &'a [u8])>,
+    pub(super) frames: Vec<u64>,
+    /// Only the innermost frames.
+    pub(super) is_short: bool,
 }
 
 /// Reads one record.
@@ -25,6 +64,18 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
         record_kind::LONG_OP if bytes.len() >= size_of::<LongOp>() => {
             op(bytes, size_of::<LongOp>())
         }
+        record_kind::PIECED_OP if bytes.len() >= size_of::<PiecedOp>() => {
+            op(bytes, size_of::<LongOp>())
+        }
+        record_kind::AFTER_WAIT | record_kind::INSIDE_OP
+            if bytes.len() >= size_of::<OpOfWait>() =>
+        {
+            op_of_wait(bytes).map(Record::OpOfWait)
+        }
+        record_kind::RELEASE if bytes.len() >= size_of::<Release>() => {
+            release(bytes).map(|released| Record::Release(Box::new(released)))
+        }
+        record_kind::OP_STACK if bytes.len() >= size_of::<OpStack>() => op_stack(bytes),
         record_kind::WAIT if bytes.len() >= size_of::<Wait>() => {
             Some(Record::Wait(Box::new(wait(bytes)?)))
         }
@@ -37,12 +88,18 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
 
 #[inline]
 fn op(bytes: &[u8], size: usize) -> Option<Record<'_>> {
-    let (head_bytes, key) = bytes[..size].split_at(size_of::<OpHead>());
+    let (head, key) = head_and_key(&bytes[..size])?;
+    Some(Record::Op(head, key))
+}
+
+#[inline]
+fn head_and_key(bytes: &[u8]) -> Option<(OpHead, &[u8])> {
+    let (head_bytes, key) = bytes.split_at_checked(size_of::<OpHead>())?;
     let head = OpHead {
         kind: head_bytes[0],
         key_kind: head_bytes[1],
         flags: head_bytes[2],
-        pad: 0,
+        carried: head_bytes[3],
         site: u32_at(head_bytes, 4)?,
         task: u64_at(head_bytes, 8)?,
         caller: u64_at(head_bytes, 16)?,
@@ -50,14 +107,79 @@ fn op(bytes: &[u8], size: usize) -> Option<Record<'_>> {
         aux: u64_at(head_bytes, 32)?,
         key_len: u64_at(head_bytes, 40)?,
     };
-    let carried = usize::try_from(head.key_len).unwrap_or(usize::MAX).min(key.len());
-    Some(Record::Op(head, &key[..carried]))
+    let carried = usize::from(head.carried).min(key.len());
+    Some((head, &key[..carried]))
+}
+
+/// The operation inside another record.
+fn op_inside(bytes: &[u8], at: usize) -> Option<(OpHead, &[u8])> {
+    head_and_key(bytes.get(at..at + size_of::<LongOp>())?)
+}
+
+fn op_of_wait(bytes: &[u8]) -> Option<OpAt<'_>> {
+    let (head, key) = op_inside(bytes, 16)?;
+    Some(OpAt {
+        is_inside: bytes[0] == record_kind::INSIDE_OP,
+        wait_ns: u64_at(bytes, 8)?,
+        head,
+        key,
+        frames: stack(bytes, 16 + size_of::<LongOp>(), u32_at(bytes, 4)?, head.caller)?,
+    })
+}
+
+fn release(bytes: &[u8]) -> Option<Released<'_>> {
+    let outer = 56 + size_of::<LongOp>();
+    Some(Released {
+        site: u32_at(bytes, 4)?,
+        ts_ns: u64_at(bytes, 8)?,
+        task: u64_at(bytes, 16)?,
+        goid: u64_at(bytes, 24)?,
+        object: u64_at(bytes, 32)?,
+        last: if bytes[1] == 1 { Some(op_inside(bytes, 56)?) } else { None },
+        outer: if bytes[2] == 1 { Some(op_inside(bytes, outer)?) } else { None },
+        frames: stack(bytes, outer + size_of::<LongOp>(), u32_at(bytes, 48)?, u64_at(bytes, 40)?)?,
+        is_short: bytes[3] == 1,
+    })
+}
+
+fn op_stack<'a>(bytes: &[u8]) -> Option<Record<'a>> {
+    let caller = u64_at(bytes, 32)?;
+    let head = OpHead {
+        site: u32_at(bytes, 4)?,
+        object: u64_at(bytes, 8)?,
+        aux: u64_at(bytes, 16)?,
+        caller,
+        ..OpHead::default()
+    };
+    Some(Record::OpStack(head, stack(bytes, 48, u32_at(bytes, 40)?, caller)?))
+}
+
+/// The stack that a record ends with.
+fn stack(bytes: &[u8], at: usize, count: u32, caller: u64) -> Option<Vec<u64>> {
+    let count = (count as usize).min(MAX_FRAMES);
+    let raw: Option<Vec<u64>> = (0..count).map(|index| u64_at(bytes, at + 8 * index)).collect();
+    Some(frames(raw?, caller))
+}
+
+/// The stack as return addresses, innermost first. The probed instruction stands
+/// first, one byte on so that "the byte before" lies in it as it does for a
+/// return address; the caller stands second, even on kernels that skip the caller
+/// at a function's first instructions. It stands third where a wrapper is between.
+pub(super) fn frames(mut frames: Vec<u64>, caller: u64) -> Vec<u64> {
+    if let Some(first) = frames.first_mut() {
+        *first = first.wrapping_add(1);
+    }
+    let is_known = !matches!(caller, 0 | probe_ebpf::CALLER_NOT_SAMPLED);
+    if is_known && !frames.iter().skip(1).take(2).any(|&frame| frame == caller) {
+        frames.insert(frames.len().min(1), caller);
+    }
+    frames
 }
 
 fn wait(bytes: &[u8]) -> Option<Wait> {
     let mut frames = [0; probe_ebpf::MAX_FRAMES];
     for (index, frame) in frames.iter_mut().enumerate() {
-        *frame = u64_at(bytes, 64 + 8 * index)?;
+        *frame = u64_at(bytes, 72 + 8 * index)?;
     }
     Some(Wait {
         kind: bytes[0],
@@ -66,11 +188,12 @@ fn wait(bytes: &[u8]) -> Option<Wait> {
         start_ns: u64_at(bytes, 8)?,
         end_ns: u64_at(bytes, 16)?,
         task: u64_at(bytes, 24)?,
-        object: u64_at(bytes, 32)?,
-        aux: u64_at(bytes, 40)?,
-        caller: u64_at(bytes, 48)?,
-        frame_count: u32_at(bytes, 56)?,
-        tid: u32_at(bytes, 60)?,
+        goid: u64_at(bytes, 32)?,
+        object: u64_at(bytes, 40)?,
+        aux: u64_at(bytes, 48)?,
+        caller: u64_at(bytes, 56)?,
+        frame_count: u32_at(bytes, 64)?,
+        tid: u32_at(bytes, 68)?,
         frames,
     })
 }
@@ -123,19 +246,21 @@ mod tests {
             (40, 6),
             (48, 7),
             (56, 8),
-            (60, 9),
-            (64, 10),
+            (64, 9),
+            (68, 10),
+            (72, 11),
         ] {
             bytes[offset] = byte;
         }
         let Some(Record::Wait(wait)) = read(&bytes) else { panic!("a wait") };
-        assert_eq!(std::mem::offset_of!(Wait, frames), 64);
+        assert_eq!(std::mem::offset_of!(Wait, frames), 72);
         assert_eq!(
             (
                 wait.site,
                 wait.start_ns,
                 wait.end_ns,
                 wait.task,
+                wait.goid,
                 wait.object,
                 wait.aux,
                 wait.caller,
@@ -143,7 +268,7 @@ mod tests {
                 wait.tid,
                 wait.frames[0]
             ),
-            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
         );
     }
 }

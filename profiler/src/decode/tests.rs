@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use probe_ebpf::{MAX_FRAMES, Op, OpHead, Operand, Reg, ShortOp, Wait, key_kind, record_kind};
+use probe_ebpf::{
+    LongOp, MAX_FRAMES, Op, OpHead, OpOfWait, OpStack, Operand, Reg, Release, ShortOp, Wait,
+    key_kind, record_kind,
+};
 
 use super::*;
 use crate::{
     catalog::{KeyFormat, Role},
     placement::{Cost, Program, Site},
-    target::Frame,
+    target::{Frame, KeyShape},
 };
 
 /// Code in which every address of a hundred belongs to one function.
@@ -20,10 +23,11 @@ impl Resolver for Code {
             0x7000 => "map[string]int",
             0x7100 => "map[string]bool",
             0x7200 => "map[go.shape.string]go.shape.int",
+            0x7300 => "map[interface {}]*sync.entry",
             _ => return None,
         };
         let key = Some("string".into());
-        Some(TypeText { name: Some(name.into()), key, format: KeyFormat::Str })
+        Some(TypeText { name: Some(name.into()), key, key_at: None, format: KeyFormat::Str })
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
@@ -32,24 +36,63 @@ impl Resolver for Code {
             |name: &str| Frame { function: name.into(), file: None, line: None, module: None };
         functions.split(" in ").map(frame).collect()
     }
+
+    fn key_type(&mut self, _: u64) -> Option<KeyShape> {
+        None
+    }
+
+    fn read(&self, _: u64, _: &mut [u8]) -> bool {
+        false
+    }
+
+    fn read_constant(&self, _: u64, _: &mut [u8]) -> bool {
+        false
+    }
 }
 
 #[derive(Default)]
 struct Seen {
     ops: Vec<(MapId, Op, Option<Vec<u8>>, u64)>,
+    unreadable: Vec<Option<Unreadable>>,
     waits: Vec<(LockId, StackId, u64)>,
+    op_stacks: Vec<StackId>,
     open: Vec<(LockId, u64)>,
+    key_waits: Vec<(LockId, Vec<u8>, u64)>,
+    blames: Vec<(ActorId, ActorId, u64)>,
+    holder_modes: Vec<Option<Mode>>,
+    holds: Vec<u64>,
 }
 
 impl Sink for Seen {
-    fn operation(&mut self, map: MapId, op: Op, key: Option<(&[u8], u64)>, _: bool, caller: u64) {
+    fn operation(
+        &mut self,
+        map: MapId,
+        op: Op,
+        key: Option<(&[u8], u64)>,
+        unreadable: Option<Unreadable>,
+        caller: u64,
+    ) {
+        self.unreadable.push(unreadable);
         self.ops.push((map, op, key.map(|(bytes, _)| bytes.to_vec()), caller));
     }
-    fn wait(&mut self, lock: LockId, stack: StackId, duration_ns: u64) {
-        self.waits.push((lock, stack, duration_ns));
+    fn op_stack(&mut self, _: MapId, _: Op, stack: StackId) {
+        self.op_stacks.push(stack);
     }
-    fn open_wait(&mut self, lock: LockId, waited_ns: u64) {
-        self.open.push((lock, waited_ns));
+    fn wait(&mut self, wait: &WaitEvent) {
+        self.waits.push((wait.lock, wait.stack, wait.ns));
+    }
+    fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64) {
+        self.key_waits.push((lock, key.key.bytes.to_vec(), ns));
+    }
+    fn blame(&mut self, part: &BlameEvent) {
+        self.blames.push((part.holder, part.waiter, part.ns));
+        self.holder_modes.push(part.holder_mode);
+    }
+    fn hold(&mut self, _: LockId, ns: u64) {
+        self.holds.push(ns);
+    }
+    fn open_wait(&mut self, wait: &WaitEvent) {
+        self.open.push((wait.lock, wait.ns));
     }
 }
 
@@ -69,6 +112,7 @@ fn site(role: Role, kind: &str, runtime: &'static str) -> Site {
         runtime,
         kind: kind.into(),
         format: KeyFormat::Uint,
+        mode: None,
     }
 }
 
@@ -78,6 +122,8 @@ fn decoder() -> Decoder<Code> {
             site(Role::Map(Op::Lookup), "go.map", "go"),
             site(Role::WaitBegin, "go.sema", "go"),
             site(Role::Acquire, "pthread_mutex", "custom"),
+            site(Role::Release, "sync.Mutex", "go"),
+            site(Role::Map(Op::Grow), "go.map", "go"),
         ],
         ..Plan::default()
     };
@@ -89,8 +135,17 @@ fn decoder() -> Decoder<Code> {
         (5, "sync.(*Mutex).Lock in sync.(*RWMutex).Lock"),
         (6, "sync.runtime_SemacquireRWMutexR"),
         (7, "sync.runtime_Semacquire"),
+        (8, "runtime.mapassign"),
+        (9, "internal/sync.(*HashTrieMap[...]).Swap"),
+        (11, "main.main"),
     ];
     Decoder::new(&plan, Code(code.into()))
+}
+
+/// The operation's key could not be read, and is nowhere.
+fn unreadable(mut op: Vec<u8>, flags: u8) -> Vec<u8> {
+    op[2] = flags;
+    op
 }
 
 fn op_bytes(object: u64, aux: u64, key: &[u8]) -> Vec<u8> {
@@ -103,7 +158,7 @@ fn op_bytes(object: u64, aux: u64, key: &[u8]) -> Vec<u8> {
         key_len: key.len() as u64,
         ..OpHead::default()
     };
-    let mut bytes = vec![head.kind, head.key_kind, head.flags, 0];
+    let mut bytes = vec![head.kind, head.key_kind, head.flags, key.len() as u8];
     bytes.extend(head.site.to_le_bytes());
     for word in [head.task, head.caller, head.object, head.aux, head.key_len] {
         bytes.extend(word.to_le_bytes());
@@ -113,11 +168,30 @@ fn op_bytes(object: u64, aux: u64, key: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The same operation with another caller.
+fn op_from(caller: u64, op: &[u8]) -> Vec<u8> {
+    [&op[..16], &caller.to_le_bytes(), &op[24..]].concat()
+}
+
+/// The stack of an operation on the map at 0xc000.
+fn op_stack_bytes(site: u32, caller: u64, stack: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![record_kind::OP_STACK, 0, 0, 0];
+    bytes.extend(site.to_le_bytes());
+    for word in [0xc000, 0x7000, 7, caller] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend((stack.len() as u32).to_le_bytes());
+    bytes.extend(5_u32.to_le_bytes());
+    stack_bytes(&mut bytes, stack);
+    assert_eq!(bytes.len(), size_of::<OpStack>());
+    bytes
+}
+
 fn wait_bytes(site: u32, object: u64, stack: &[u64], start_ns: u64, end_ns: u64) -> Vec<u8> {
     let mut bytes = vec![record_kind::WAIT, 0, 0, 0];
     bytes.extend(site.to_le_bytes());
     let caller = stack.get(1).copied().unwrap_or(0);
-    for word in [start_ns, end_ns, 77, object, 0, caller] {
+    for word in [start_ns, end_ns, 77, 7, object, 0, caller] {
         bytes.extend(word.to_le_bytes());
     }
     bytes.extend((stack.len() as u32).to_le_bytes());
@@ -156,6 +230,31 @@ fn another_type_at_the_same_address_is_another_map() {
 }
 
 #[test]
+fn operations_whose_key_could_not_be_read_count() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for flags in [op_flags::KEY_UNREADABLE, op_flags::TYPE_UNREADABLE] {
+        decoder.record(&unreadable(op_bytes(0xc000, 0x7000, b""), flags), &mut seen);
+        decoder.record(&unreadable(op_bytes(0xc000, 0x7000, &[7; 16]), flags), &mut seen);
+    }
+    let (memory, its_type) = (Some(Unreadable::Memory), Some(Unreadable::Type));
+    assert_eq!(seen.unreadable, [memory, memory, its_type, its_type]);
+    assert!(seen.ops.iter().all(|op| op.2.is_none()));
+}
+
+#[test]
+fn the_inside_of_another_map_is_no_map() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    decoder.record(&op_bytes(0xc000, 0x7300, b"inner"), &mut seen);
+    decoder.record(&op_bytes(0xd000, 0x7000, b"hot"), &mut seen);
+    // Its place may have been another map's before.
+    decoder.record(&op_bytes(0xd000, 0x7300, b"inner"), &mut seen);
+    assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0]);
+    assert_eq!(decoder.definitions().maps.len(), 1);
+    let seen = decoder.take_seen();
+    assert_eq!((seen.events, seen.hits), (1, 3), "it costs the target all the same");
+}
+
+#[test]
 fn an_operation_that_does_not_know_the_type_is_on_the_map_that_lies_there() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
     decoder.record(&op_bytes(0xc000, 0, b""), &mut seen);
@@ -178,8 +277,8 @@ fn generic_code_that_passes_a_shape_is_on_the_map_that_lies_there() {
 #[test]
 fn a_map_is_labelled_by_the_first_operation_that_tells_where_it_is() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
-    let mut unsampled = op_bytes(0xc000, 0x7000, b"hot");
-    unsampled[16..24].copy_from_slice(&probe_ebpf::CALLER_NOT_SAMPLED.to_le_bytes());
+    let unsampled = op_bytes(0xc000, 0x7000, b"hot");
+    let unsampled = op_from(probe_ebpf::CALLER_NOT_SAMPLED, &unsampled);
     decoder.record(&unsampled, &mut seen);
     assert_eq!(decoder.definitions().maps[&0].label, None);
     decoder.record(&unsampled, &mut seen);
@@ -211,9 +310,53 @@ fn a_map_for_each_request_does_not_use_up_the_numbers() {
     let definitions = decoder.definitions();
     assert_eq!(definitions.maps.len(), 65);
     let (shared, info) = definitions.maps.last_key_value().unwrap();
-    assert_eq!(info.address, None);
-    assert!(info.label.as_deref().unwrap().contains("beyond the first 64"));
+    assert_eq!((info.address, info.label.as_deref()), (None, Some(MANY)));
     assert_eq!(seen.ops.iter().filter(|op| op.0 == *shared).count(), 2 * (1000 - 64));
+    // Those that were told apart still are.
+    decoder.record(&op_bytes(0xc000 + 64 * 5, 0x7000, b"hot"), &mut seen);
+    assert_eq!(seen.ops.last().unwrap().0, 5);
+}
+
+#[test]
+fn maps_that_are_not_told_apart_are_counted_together_wherever_they_are_used() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for request in 0..1000_u64 {
+        let caller = [450, 1150, probe_ebpf::CALLER_NOT_SAMPLED][request as usize % 3];
+        // Generic code passes a shape now and then.
+        for aux in [0x7000, 0x7200, 0x7000] {
+            let op = op_from(caller, &op_bytes(0xc000 + 64 * request, aux, b"hot"));
+            decoder.record(&op, &mut seen);
+        }
+    }
+    let definitions = decoder.definitions();
+    assert_eq!(definitions.maps.len(), 65);
+    assert_eq!(seen.ops.iter().filter(|op| op.0 == 64).count(), 3 * (1000 - 64));
+    decoder.record(&op_bytes(0xe0000, 0x7100, b"hot"), &mut seen);
+    assert_eq!(decoder.definitions().maps[&65].label.as_deref(), Some("main.get"));
+}
+
+#[test]
+fn the_label_of_the_many_counts_those_that_are_told_apart() {
+    assert!(MANY.contains(&format!(" {} ", names::TOLD_APART)));
+}
+
+#[test]
+fn growth_does_not_tell_where_a_map_is_used_and_its_stack_begins_in_the_program() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let mut growth = op_from(850, &op_bytes(0xc000, 0, b""));
+    growth[4..8].copy_from_slice(&4_u32.to_le_bytes());
+    decoder.record(&growth, &mut seen);
+    assert_eq!(seen.ops[0].1, Op::Grow);
+    assert_eq!(decoder.definitions().maps[&0].label, None);
+    decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
+    assert_eq!(decoder.definitions().maps[&0].label.as_deref(), Some("main.get"));
+    for (site, stack) in [(4_u32, [880, 850, 450, 1150]), (0, [880, 850, 450, 1150])] {
+        decoder.record(&op_stack_bytes(site, 850, &stack), &mut seen);
+    }
+    let definitions = decoder.definitions();
+    let stacks: Vec<_> =
+        seen.op_stacks.iter().map(|stack| &definitions.stacks[stack][..]).collect();
+    assert_eq!(stacks, [&[450, 1150][..], &[850, 450, 1150]]);
 }
 
 #[test]
@@ -222,15 +365,18 @@ fn semaphores_become_locks() {
     let mutex = [150, 250, 350, 450];
     let writer = [150, 250, 350, 550, 450];
     let reader = [150, 650, 450];
+    let in_trie = [150, 250, 350, 950, 450];
     decoder.record(&wait_bytes(1, 0x9004, &mutex, 10, 40), &mut seen);
     decoder.finish(&mut seen);
     decoder.record(&wait_bytes(1, 0xa004, &writer, 10, 50), &mut seen);
     decoder.finish(&mut seen);
     decoder.record(&wait_bytes(1, 0xa00c, &reader, 10, 60), &mut seen);
     decoder.finish(&mut seen);
+    decoder.record(&wait_bytes(1, 0xb004, &in_trie, 10, 70), &mut seen);
+    decoder.finish(&mut seen);
     assert_eq!(
         seen.waits.iter().map(|wait| (wait.0, wait.2)).collect::<Vec<_>>(),
-        [(0, 30), (1, 40), (1, 50)]
+        [(0, 30), (1, 40), (1, 50), (2, 60)]
     );
     let definitions = decoder.definitions();
     let locks: Vec<_> = definitions
@@ -238,7 +384,8 @@ fn semaphores_become_locks() {
         .values()
         .map(|lock| (lock.kind.as_str(), lock.address.unwrap()))
         .collect();
-    assert_eq!(locks, [("sync.Mutex", 0x9000), ("sync.RWMutex", 0xa000)]);
+    let expected = [("sync.Mutex", 0x9000), ("sync.RWMutex", 0xa000), ("sync.Map.node", 0xb000)];
+    assert_eq!(locks, expected);
     assert_eq!(definitions.stacks[&0], [350, 450], "the runtime's inside is left out");
     assert_eq!(definitions.locks[&0].label.as_deref(), Some("main.get"));
 }
@@ -256,15 +403,101 @@ fn a_semaphore_that_is_no_lock_is_counted_apart() {
 fn native_waits_are_whole_at_once() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
     decoder.record(&wait_bytes(2, 0x5000, &[949, 450], 10, 40), &mut seen);
+    decoder.finish(&mut seen);
     assert_eq!(seen.waits, [(0, 0, 30)]);
+}
+
+/// A record's operation, as it lies in others.
+fn op_words(task: u64, key: &[u8]) -> Vec<u8> {
+    let mut bytes = op_bytes(0xc000, 0x7000, key);
+    bytes[8..16].copy_from_slice(&task.to_le_bytes());
+    bytes.resize(size_of::<LongOp>(), 0);
+    bytes
+}
+
+fn stack_bytes(bytes: &mut Vec<u8>, stack: &[u64]) {
+    for index in 0..MAX_FRAMES {
+        bytes.extend(stack.get(index).copied().unwrap_or(0).to_le_bytes());
+    }
+}
+
+fn after_wait_bytes(task: u64, end_ns: u64, key: &[u8], stack: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![record_kind::AFTER_WAIT, 0, 0, 0];
+    bytes.extend((stack.len() as u32).to_le_bytes());
+    bytes.extend(end_ns.to_le_bytes());
+    bytes.extend(op_words(task, key));
+    stack_bytes(&mut bytes, stack);
+    assert_eq!(bytes.len(), size_of::<OpOfWait>());
+    bytes
+}
+
+fn release_bytes(task: u64, lock: u64, ts_ns: u64, key: &[u8]) -> Vec<u8> {
+    release_bytes_from([880, 1150], task, lock, ts_ns, key)
+}
+
+fn release_bytes_from(stack: [u64; 2], task: u64, lock: u64, ts_ns: u64, key: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![record_kind::RELEASE, 1, 0, 0];
+    bytes.extend(3_u32.to_le_bytes());
+    for word in [ts_ns, task, task, lock, stack[1]] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend((stack.len() as u32).to_le_bytes());
+    bytes.extend(5_u32.to_le_bytes());
+    bytes.extend(op_words(task, key));
+    bytes.extend(op_words(task, b"no outer one"));
+    stack_bytes(&mut bytes, &stack);
+    assert_eq!(bytes.len(), size_of::<Release>());
+    bytes
+}
+
+#[test]
+fn a_wait_belongs_to_the_key_behind_it_and_is_blamed_on_the_holders() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let waiting = [150, 250, 350, 450, 1150];
+    decoder.record(&after_wait_bytes(77, 50, b"Y", &[850, 455, 1150]), &mut seen);
+    decoder.record(&wait_bytes(1, 0x9004, &waiting, 10, 50), &mut seen);
+    decoder.record(&release_bytes(8, 0x9000, 48, b"X"), &mut seen);
+    decoder.finish(&mut seen);
+    assert_eq!(seen.key_waits, [(0, b"Y".to_vec(), 40)]);
+    let [(holder, waiter, 40)] = seen.blames[..] else { panic!("{:?}", seen.blames) };
+    let definitions = decoder.definitions();
+    let key = |actor: ActorId| definitions.actors[&actor].key.clone().unwrap().key.bytes;
+    assert_eq!((&*key(holder), &*key(waiter)), (&b"X"[..], &b"Y"[..]));
+    assert_eq!(definitions.stacks[&definitions.actors[&holder].stack], [881, 1150]);
+}
+
+#[test]
+fn who_holds_a_mutex_holds_it_in_no_mode_but_an_rwmutexs_is_its_writers() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    for (lock, releaser) in [(0x9000, 1150), (0xa000, 550)] {
+        let stack = [150, 250, 350, releaser, 1150];
+        decoder.record(&wait_bytes(1, lock + 4, &stack, 10, 50), &mut seen);
+        let release = release_bytes_from([349, releaser], 8, lock, 48, b"X");
+        decoder.record(&release, &mut seen);
+        decoder.finish(&mut seen);
+    }
+    assert_eq!(seen.holder_modes, [None, Some(Mode::Write)]);
+}
+
+#[test]
+fn an_operation_after_the_frame_is_gone_is_not_the_waits() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let waiting = [150, 250, 350, 450, 1150];
+    decoder.record(&wait_bytes(1, 0x9004, &waiting, 10, 50), &mut seen);
+    decoder.record(&after_wait_bytes(77, 50, b"Y", &[850, 1170]), &mut seen);
+    decoder.finish(&mut seen);
+    assert!(seen.key_waits.is_empty());
+    assert_eq!((seen.waits.len(), seen.blames.len()), (1, 1));
+    assert_eq!((seen.blames[0].0, seen.blames[0].2), (NO_ACTOR, 40));
 }
 
 #[test]
 fn a_caller_that_the_kernel_skipped_is_put_back() {
-    assert_eq!(frames(&[100, 300], 2, 200), [101, 200, 300]);
-    assert_eq!(frames(&[100, 200, 300], 3, 200), [101, 200, 300]);
-    assert_eq!(frames(&[], 0, 200), [200]);
-    assert_eq!(frames(&[100], 1, 0), [101]);
+    assert_eq!(frames(vec![100, 300], 200), [101, 200, 300]);
+    assert_eq!(frames(vec![100, 200, 300], 200), [101, 200, 300]);
+    assert_eq!(frames(vec![100, 900, 200, 300], 200), [101, 900, 200, 300], "a wrapper between");
+    assert_eq!(frames(vec![], 200), [200]);
+    assert_eq!(frames(vec![100], 0), [101]);
 }
 
 #[test]
@@ -275,4 +508,22 @@ fn garbage_is_counted() {
     stray[4] = 200;
     decoder.record(&stray, &mut seen);
     assert_eq!((decoder.malformed, seen.ops.len()), (2, 0));
+}
+
+#[test]
+fn how_keys_are_shown_is_told_by_an_operation_that_has_one() {
+    let mut keyed = site(Role::Map(Op::Lookup), "own", "custom");
+    keyed.descriptor.key_kind = key_kind::INT;
+    let keyless =
+        Site { format: KeyFormat::Bytes, ..site(Role::Map(Op::Iterate), "own", "custom") };
+    let plan = Plan { sites: vec![keyed, keyless], ..Plan::default() };
+    let (mut decoder, mut seen) =
+        (Decoder::new(&plan, Code([(4, "main.get")].into())), Seen::default());
+    let mut first = op_bytes(0xc000, 0, b"");
+    first[4] = 1;
+    decoder.record(&first, &mut seen);
+    assert_eq!(decoder.definitions().maps[&0].key_format, KeyFormat::Bytes);
+    decoder.record(&op_bytes(0xc000, 0, &[7]), &mut seen);
+    let info = decoder.definitions().maps[&0].clone();
+    assert_eq!((info.key_format, info.label.as_deref()), (KeyFormat::Uint, Some("main.get")));
 }

@@ -3,20 +3,29 @@
 //!
 //! In: segments (one park each) and the news that a task parks again. Out: waits
 //! that are over. A wait is held back for [`GRACE_NS`], in which such news arrives.
+//! A wait that can have one park only is held back, too: meanwhile arrives what other
+//! CPUs have to say of its lock.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{LockId, StackId};
+use super::{LockId, Mode, names::WaitPlace};
 
 /// How long after a park's end the same goroutine may be found to park again for
 /// the same lock: it must be scheduled, spin, and enter the runtime, ns.
 const GRACE_NS: u64 = 50_000_000;
 
 /// One park.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) lock: LockId,
-    pub(super) stack: StackId,
+    /// Address of the lock.
+    pub(super) address: u64,
+    pub(super) mode: Option<Mode>,
+    /// Where it was wanted.
+    pub(super) place: Arc<WaitPlace>,
+    /// The goroutine's number or the thread's.
+    pub(super) goid: u64,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
     /// Not the wait's first park.
@@ -24,11 +33,18 @@ pub(super) struct Segment {
 }
 
 /// A whole wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
-    pub(super) lock: LockId,
-    pub(super) stack: StackId,
-    pub(super) duration_ns: u64,
+    pub(super) task: u64,
+    /// All of its parks as one.
+    pub(super) whole: Segment,
+}
+
+impl Settled {
+    /// How long it was, ns.
+    pub(super) fn ns(&self) -> u64 {
+        self.whole.end_ns.saturating_sub(self.whole.start_ns)
+    }
 }
 
 #[derive(Default)]
@@ -44,16 +60,11 @@ struct Pending {
 
 impl Pending {
     fn goes_on(&self) -> bool {
-        self.segment.is_none_or(|segment| self.parked_again_ns >= segment.end_ns)
+        self.segment.as_ref().is_none_or(|segment| self.parked_again_ns >= segment.end_ns)
     }
 
-    fn settled(&self) -> Option<Settled> {
-        let segment = self.segment?;
-        Some(Settled {
-            lock: segment.lock,
-            stack: segment.stack,
-            duration_ns: segment.end_ns.saturating_sub(segment.start_ns),
-        })
+    fn settled(&mut self, task: u64) -> Option<Settled> {
+        self.segment.take().map(|whole| Settled { task, whole })
     }
 }
 
@@ -73,7 +84,7 @@ impl Settler {
                 first.end_ns = first.end_ns.max(segment.end_ns);
             }
             _ => {
-                if let Some(settled) = pending.settled() {
+                if let Some(settled) = pending.settled(task) {
                     deliver(settled);
                 }
                 pending.segment = Some(segment);
@@ -91,19 +102,20 @@ impl Settler {
     /// When the wait that `task` is in began, where an earlier park of it is known.
     pub(super) fn began(&self, task: u64) -> Option<u64> {
         let pending = self.pending.get(&task)?;
-        pending.goes_on().then_some(pending.segment?.start_ns)
+        pending.goes_on().then_some(pending.segment.as_ref()?.start_ns)
     }
 
     /// Delivers what can no longer go on.
     pub(super) fn settle(&mut self, now_ns: u64, mut deliver: impl FnMut(Settled)) {
-        self.pending.retain(|_, pending| {
-            let last = pending.segment.map_or(pending.parked_again_ns, |segment| segment.end_ns);
+        self.pending.retain(|&task, pending| {
+            let segment = pending.segment.as_ref();
+            let last = segment.map_or(pending.parked_again_ns, |segment| segment.end_ns);
             // A task whose first park was never seen must not stay for ever.
             let over = if pending.segment.is_some() { !pending.goes_on() } else { true };
             if !over || last.saturating_add(GRACE_NS) > now_ns {
                 return true;
             }
-            if let Some(settled) = pending.settled() {
+            if let Some(settled) = pending.settled(task) {
                 deliver(settled);
             }
             false
@@ -112,9 +124,9 @@ impl Settler {
 
     /// Delivers everything that ended.
     pub(super) fn finish(&mut self, mut deliver: impl FnMut(Settled)) {
-        for (_, pending) in self.pending.drain() {
+        for (task, mut pending) in self.pending.drain() {
             if !pending.goes_on()
-                && let Some(settled) = pending.settled()
+                && let Some(settled) = pending.settled(task)
             {
                 deliver(settled);
             }
@@ -127,12 +139,21 @@ mod tests {
     use super::*;
 
     fn park(start_ns: u64, end_ns: u64, continued: bool) -> Segment {
-        Segment { lock: 1, stack: 2, start_ns, end_ns, continued }
+        Segment {
+            lock: 1,
+            address: 0xc000,
+            mode: None,
+            place: Arc::default(),
+            goid: 9,
+            start_ns,
+            end_ns,
+            continued,
+        }
     }
 
     fn settle(settler: &mut Settler, now_ns: u64) -> Vec<u64> {
         let mut waits = Vec::new();
-        settler.settle(now_ns, |settled| waits.push(settled.duration_ns));
+        settler.settle(now_ns, |settled| waits.push(settled.ns()));
         waits
     }
 
@@ -171,9 +192,9 @@ mod tests {
         let mut settler = Settler::default();
         settler.segment(7, park(100, 400, false), |_| panic!("too early"));
         let mut waits = Vec::new();
-        settler.segment(7, park(500, 600, false), |settled| waits.push(settled.duration_ns));
+        settler.segment(7, park(500, 600, false), |settled| waits.push(settled.ns()));
         assert_eq!(waits, [300]);
-        settler.finish(|settled| waits.push(settled.duration_ns));
+        settler.finish(|settled| waits.push(settled.ns()));
         assert_eq!(waits, [300, 100]);
     }
 

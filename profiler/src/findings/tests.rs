@@ -1,5 +1,7 @@
+use super::locks::{STUCK_FOR_GOOD_NS, STUCK_NS};
 use super::*;
-use crate::model::summary::{H, Key, Ops, Waiter};
+use crate::model::lost;
+use crate::model::summary::{H, Holder, Key, KeyPart, Lock, Ops, Waiter};
 use crate::model::{Session, TargetInfo, fixture};
 
 fn empty() -> Summary {
@@ -9,17 +11,17 @@ fn empty() -> Summary {
     summary
 }
 
-/// A map of 100 keys whose first one has this many of its lookups.
+/// A map of 100 keys whose first one has this many of its inserts.
 fn with_map(hottest: u64, total: u64) -> Summary {
     let mut summary = fixture::session().summary(1);
     summary.locks.clear();
     summary.window.lost.clear();
     summary.maps.truncate(1);
     let map = &mut summary.maps[0];
-    map.ops = Ops { lookup: total, ..Ops::default() };
+    map.ops = Ops { insert: total, ..Ops::default() };
     map.keys_tracked = 100;
     let share = hottest as f64 / total as f64;
-    let ops = Ops { lookup: hottest, ..Ops::default() };
+    let ops = Ops { insert: hottest, ..Ops::default() };
     map.keys[0] = Key { key: "\"hot\"".to_owned(), ops, share, ..map.keys[0].clone() };
     summary
 }
@@ -28,6 +30,7 @@ fn with_lock(wait: H, open_waits: u64, open_max_ns: u64) -> Summary {
     let mut summary = empty();
     let mut lock = fixture::session().summary(0).locks.swap_remove(0);
     (lock.wait, lock.open_waits, lock.open_max_ns) = (wait, open_waits, open_max_ns);
+    (lock.holders, lock.blamed_ns) = (Vec::new(), 0);
     summary.locks = vec![lock];
     summary
 }
@@ -65,6 +68,43 @@ fn a_hot_key_is_found_and_named() {
 }
 
 #[test]
+fn a_hot_key_that_is_only_read_is_told_without_alarm() {
+    let with = |insert, delete| {
+        let mut summary = with_map(600, 1000);
+        let ops = Ops { lookup: 600 - insert - delete, insert, delete, ..Ops::default() };
+        summary.maps[0].keys[0].ops = ops;
+        summary
+    };
+    let finding = &find(&with(0, 0))[0];
+    assert_eq!(found(&with(0, 0)), expected("hot-read-key", "info", "m1"));
+    assert!(finding.message.ends_with("; none of the key's are writes."), "{}", finding.message);
+    assert_eq!(finding.evidence["writes"], 0);
+    assert_eq!(found(&with(30, 29)), expected("hot-read-key", "info", "m1"));
+    assert_eq!(found(&with(30, 30)), expected("hot-key", "critical", "m1"));
+}
+
+#[test]
+fn nothing_is_said_of_maps_that_only_the_runtime_uses() {
+    let used_by = |functions: &[&str]| {
+        let mut summary = with_map(600, 1000);
+        let map = &mut summary.maps[0];
+        let caller = map.callers[0].clone();
+        let by = |function: &&str| {
+            let mut caller = caller.clone();
+            caller.frames.truncate(1);
+            caller.frames[0].function = (*function).to_owned();
+            caller
+        };
+        map.callers = functions.iter().map(by).collect();
+        summary
+    };
+    let own = ["runtime.resolveTypeOff", "internal/abi.(*Type).Elem"];
+    assert_eq!(found(&used_by(&own)), []);
+    assert_eq!(found(&used_by(&[own[0], "reflect.Value.MapIndex"])).len(), 1);
+    assert_eq!(found(&used_by(&[])).len(), 1, "it is not known who uses it");
+}
+
+#[test]
 fn no_key_is_hot_by_little_use_a_small_share_or_for_want_of_others() {
     assert_eq!(found(&with_map(300, 999)), []);
     assert_eq!(found(&with_map(199, 1000)), []);
@@ -80,6 +120,14 @@ fn only_the_busiest_maps_are_told_of() {
     let mut summary = with_map(300, 1000);
     summary.maps = vec![summary.maps[0].clone(); 50];
     assert_eq!(find(&summary).len(), MOST_PER_RULE);
+}
+
+#[test]
+fn who_waits_for_a_channel_may_be_idle() {
+    let mut summary = with_lock(waited(10_000_000_000), 5, 60_000_000_000);
+    assert!(!find(&summary).is_empty());
+    summary.locks[0].kind = "chan".to_owned();
+    assert!(find(&summary).is_empty());
 }
 
 #[test]
@@ -138,6 +186,104 @@ fn losses_are_found_with_their_reasons() {
     assert_eq!(found(&summary), expected("lost-events", "critical", "run"));
     summary.window.lost = [("ring_full".to_owned(), 0)].into();
     assert_eq!(found(&summary), []);
+}
+
+#[test]
+fn missing_details_are_no_lost_events() {
+    let mut summary = empty();
+    summary.window.lost = [(lost::PAIRS.to_owned(), 20_000)].into();
+    assert_eq!(found(&summary), []);
+    summary.window.lost.insert("ring_full".to_owned(), 1);
+    assert_eq!(found(&summary).len(), 1);
+    assert!(!find(&summary)[0].message.contains("pairs"), "{}", find(&summary)[0].message);
+}
+
+/// A contended lock whose holders' blame is 1 s, so much of it for one key at two
+/// places.
+fn with_blame(key_ns: u64) -> Summary {
+    let mut summary = with_lock(waited(1_500_000_000), 0, 0);
+    let lock = &mut summary.locks[0];
+    lock.blamed_ns = 1_000_000_000;
+    let stack = lock.waiters[0].stack.clone();
+    let holder = |ns| Holder {
+        stack: stack.clone(),
+        blame_ns: ns,
+        keys: vec![
+            KeyPart { map: "m3".to_owned(), key: "\"slow\"".to_owned(), count: 4, wait_ns: ns },
+            KeyPart { map: "m3".to_owned(), key: "\"ok\"".to_owned(), count: 1, wait_ns: 1 },
+        ],
+        ..Holder::default()
+    };
+    lock.holders = vec![holder(key_ns - 1000), holder(1000)];
+    summary
+}
+
+#[test]
+fn a_key_that_makes_others_wait_is_named_with_its_place() {
+    let rules = |ns| -> Vec<_> {
+        let found = found(&with_blame(ns)).into_iter();
+        found.filter(|it| it.0 == "blamed-key").map(|it| (it.1, it.2)).collect()
+    };
+    assert!(rules(500_000_000).is_empty());
+    assert_eq!(rules(500_000_001), [("warning".to_owned(), "l1".to_owned())]);
+    assert_eq!(rules(900_000_000), [("critical".to_owned(), "l1".to_owned())]);
+    let finding = find(&with_blame(700_000_000)).into_iter().find(|it| it.rule == "blamed-key");
+    let finding = finding.unwrap();
+    for words in ["\"slow\" of m3", "700ms", "70.0%", "main.(*Cache).Get"] {
+        assert!(finding.message.contains(words), "{}", finding.message);
+    }
+    assert_eq!(finding.evidence["blame_ns"], 700_000_000);
+    let mut uncontended = with_blame(900_000_000);
+    uncontended.locks[0].wait = waited(999_999_999);
+    assert_eq!(found(&uncontended), []);
+}
+
+#[test]
+fn a_map_that_only_grows_is_found() {
+    let grown = |len: u64, first: u64, inserts: u64, deletes: u64| {
+        let mut summary = with_map(1, 1);
+        let map = &mut summary.maps[0];
+        (map.len, map.len_first) = (Some(len), Some(first));
+        map.ops = Ops { insert: inserts, delete: deletes, grow: 3, ..Ops::default() };
+        map.keys.clear();
+        summary
+    };
+    let summary = grown(10_240, 0, 10_240, 0);
+    assert_eq!(found(&summary), expected("map-only-grows", "warning", "m1"));
+    let finding = &find(&summary)[0];
+    assert!(finding.message.contains("10.2k elements, 10.2k of them new"), "{}", finding.message);
+    assert_eq!(finding.evidence["growths"], 3);
+    assert_eq!(found(&grown(10_240, 0, 10_240, 102)).len(), 1);
+    for no_leak in [
+        grown(10_000, 0, 10_240, 0),
+        grown(10_240, 9_217, 10_240, 0),
+        grown(10_240, 0, 10_240, 103),
+        grown(10_240, 20_000, 10_240, 0),
+    ] {
+        assert_eq!(found(&no_leak), []);
+    }
+    let mut cleared = grown(10_240, 0, 10_240, 0);
+    cleared.maps[0].ops.clear = 1;
+    assert_eq!(found(&cleared), []);
+    let mut unknown = grown(10_240, 0, 10_240, 0);
+    unknown.maps[0].len_first = None;
+    assert_eq!(found(&unknown), []);
+}
+
+#[test]
+fn a_sync_map_that_copies_itself_is_found() {
+    let promoting = |misses, promotions| {
+        let mut summary = with_map(1, 1000);
+        summary.window.duration_ns = 10_000_000_000;
+        summary.maps[0].ops.miss = misses;
+        summary.maps[0].ops.promote = promotions;
+        summary
+    };
+    assert_eq!(found(&promoting(50, 10)), expected("hot-promotions", "warning", "m1"));
+    assert_eq!(found(&promoting(250, 10)), expected("hot-promotions", "critical", "m1"));
+    assert!(find(&promoting(50, 10))[0].message.contains("5.0% of its operations missed"));
+    assert_eq!(found(&promoting(49, 10)), []);
+    assert_eq!(found(&promoting(50, 9)), []);
 }
 
 #[test]

@@ -64,12 +64,15 @@ enum Stage {
 }
 
 /// In the order of attaching.
-const ORDER: [Program; 6] = [
+const ORDER: [Program; 9] = [
     Program::WaitEnd,
     Program::WaitPark,
     Program::AcquireReturn,
     Program::MapOp,
+    Program::TypedMapOp,
+    Program::Release,
     Program::AcquireEnter,
+    Program::SpinBegin,
     Program::WaitBegin,
 ];
 
@@ -77,9 +80,12 @@ impl Program {
     fn name(self) -> &'static str {
         match self {
             Self::MapOp => "map_op",
+            Self::TypedMapOp => "typed_map_op",
             Self::WaitBegin => "wait_begin",
             Self::WaitPark => "wait_park",
             Self::WaitEnd => "wait_end",
+            Self::SpinBegin => "spin_begin",
+            Self::Release => "release",
             Self::AcquireEnter => "acquire_enter",
             Self::AcquireReturn => "acquire_return",
         }
@@ -106,12 +112,39 @@ impl Attachment {
         let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
         kernel.describe(&descriptors)?;
         let mut attachment = Self::nothing();
+        attachment.add_from(0, kernel, plan, paths, pid)?;
+        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
+    }
+
+    /// Attaches the sites that have been added to `plan`, the `first` of them and all
+    /// behind it.
+    pub fn extend(
+        &mut self,
+        first: usize,
+        kernel: &mut Kernel,
+        plan: &Plan,
+        paths: &[PathBuf],
+        pid: u32,
+    ) -> Result<(), KernelError> {
+        let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
+        kernel.describe(&descriptors)?;
+        self.add_from(first, kernel, plan, paths, pid)
+    }
+
+    fn add_from(
+        &mut self,
+        first: usize,
+        kernel: &mut Kernel,
+        plan: &Plan,
+        paths: &[PathBuf],
+        pid: u32,
+    ) -> Result<(), KernelError> {
         for program in ORDER {
-            for (module, probes) in by_module(plan, program) {
-                attachment.add(kernel, program.name(), &paths[module], &probes, pid)?;
+            for (module, probes) in by_module(plan, first, program) {
+                self.add(kernel, program.name(), &paths[module], &probes, pid)?;
             }
         }
-        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
+        Ok(())
     }
 
     /// Attaches the program that does nothing at the plan's map sites, to measure
@@ -123,7 +156,7 @@ impl Attachment {
         pid: u32,
     ) -> Result<Self, KernelError> {
         let mut attachment = Self::nothing();
-        for (module, probes) in by_module(plan, Program::MapOp) {
+        for (module, probes) in by_module(plan, 0, Program::MapOp) {
             attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
         }
         attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
@@ -239,10 +272,11 @@ impl Drop for Attachment {
     }
 }
 
-/// A program's probes, by module.
-fn by_module(plan: &Plan, program: Program) -> BTreeMap<usize, Vec<Probe>> {
+/// A program's probes from the `first` site on, by module.
+fn by_module(plan: &Plan, first: usize, program: Program) -> BTreeMap<usize, Vec<Probe>> {
     let mut modules: BTreeMap<usize, Vec<Probe>> = BTreeMap::new();
-    for (index, site) in plan.sites.iter().enumerate().filter(|(_, site)| site.program == program) {
+    let sites = plan.sites.iter().enumerate().skip(first);
+    for (index, site) in sites.filter(|(_, site)| site.program == program) {
         let probe = Probe { site: index, offset: site.file_offset, cookie: index as u64 };
         modules.entry(site.module).or_default().push(probe);
     }

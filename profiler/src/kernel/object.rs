@@ -46,10 +46,23 @@ pub struct Kernel {
 }
 
 /// Every program of the object.
-const PROGRAMS: [&str; 7] =
-    ["map_op", "wait_begin", "wait_park", "wait_end", "acquire_enter", "acquire_return", "empty"];
+const PROGRAMS: [&str; 10] = [
+    "map_op",
+    "typed_map_op",
+    "wait_begin",
+    "wait_park",
+    "wait_end",
+    "spin_begin",
+    "release",
+    "acquire_enter",
+    "acquire_return",
+    "empty",
+];
 
 const SITES: &str = "SITES";
+const LAYOUTS: &str = "LAYOUTS";
+const TASKS: &str = "TASKS";
+const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 
 impl Kernel {
     /// Loads maps, and the programs on demand.
@@ -181,6 +194,41 @@ impl Kernel {
         })
     }
 
+    /// Tells how keys of these types, by address, are made up.
+    pub fn teach(
+        &mut self,
+        layouts: impl IntoIterator<Item = (u64, probe_ebpf::Layout)>,
+    ) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut(LAYOUTS).ok_or_else(|| missing(LAYOUTS))?;
+        let mut map: aya::maps::HashMap<_, u64, Pod<probe_ebpf::Layout>> =
+            map.try_into().map_err(|error| map_error(LAYOUTS, &error))?;
+        for (address, layout) in layouts {
+            map.insert(address, Pod(layout), 0).map_err(|error| map_error(LAYOUTS, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is known of a program that is no more: the types of its keys, its
+    /// waits, and what its tasks did last. Addresses mean something else in the next.
+    pub fn forget(&mut self) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut(LAYOUTS).ok_or_else(|| missing(LAYOUTS))?;
+        let mut map: aya::maps::HashMap<_, u64, Pod<probe_ebpf::Layout>> =
+            map.try_into().map_err(|error| map_error(LAYOUTS, &error))?;
+        let types: Vec<u64> = map.keys().filter_map(Result::ok).collect();
+        for address in types {
+            // One that is gone already is forgotten, too.
+            let _ = map.remove(&address);
+        }
+        self.open_waits()?.clear();
+        let mut tasks = array::<Pod<[u8; TASK_SLOT_BYTES]>>(&mut self.ebpf, TASKS)?;
+        for slot in 0..probe_ebpf::TASK_SLOTS as u32 {
+            tasks
+                .set(slot, Pod([0; TASK_SLOT_BYTES]), 0)
+                .map_err(|error| map_error(TASKS, &error))?;
+        }
+        Ok(())
+    }
+
     /// The waits that have begun and not ended, by task.
     pub fn open_waits(&mut self) -> Result<OpenWaits<'_>, KernelError> {
         let map = self.ebpf.map_mut("WAITS").ok_or_else(|| missing("WAITS"))?;
@@ -194,6 +242,14 @@ pub struct OpenWaits<'a>(
 );
 
 impl OpenWaits<'_> {
+    /// Forgets them all, which fails for none but those that end meanwhile.
+    pub fn clear(&mut self) {
+        let tasks: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
+        for task in tasks {
+            let _ = self.0.remove(&task);
+        }
+    }
+
     /// Each entry with its task: waits that go on, and in Go stale ones (see
     /// [`probe_ebpf::OpenWait::parks`]). What changes meanwhile may be missed.
     pub fn iter(&self) -> impl Iterator<Item = (u64, probe_ebpf::OpenWait)> {
@@ -217,6 +273,10 @@ mod pod {
     unsafe impl aya::Pod for Pod<probe_ebpf::Site> {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Pod<probe_ebpf::OpenWait> {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Pod<probe_ebpf::Layout> {}
+    // SAFETY: bytes.
+    unsafe impl<const N: usize> aya::Pod for Pod<[u8; N]> {}
 }
 
 fn array<'a, T: aya::Pod>(

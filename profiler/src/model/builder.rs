@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 
 use probe_ebpf::Op;
 
-use super::callers::{Callers, Waiters};
-use super::hist::WaitHist;
+use super::callers::Callers;
 use super::space_saving::{Budget, SpaceSaving};
-use super::{LockId, LockSlice, MapId, MapSlice, Slice, StackId};
+use super::tables::{Dropped, Tables};
+use super::{
+    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId, UnreadableKeys,
+};
+use crate::decode::{BlameEvent, Unreadable, WaitEvent};
 
 /// Bounds of what is kept, in an interval and in a session alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +30,21 @@ pub struct Limits {
     pub callers_per_map: usize,
     /// Locks.
     pub locks: usize,
-    /// Stacks of one lock.
-    pub stacks_per_lock: usize,
+    /// Keys of all maps that have waits of their own.
+    pub key_waits: usize,
+    /// Stacks of all maps together.
+    pub op_stacks: usize,
+    /// Stacks that waited, of all locks together.
+    pub waiters: usize,
+    /// Holders that made others wait, by stack and key, of all locks together.
+    pub holders: usize,
+    /// Pairs of a holder and a waiter, of all locks together.
+    pub pairs: usize,
 }
 
 impl Default for Limits {
-    /// What keeps an interval and a session together within 30 MB.
+    /// What keeps an interval and a session together within 30 MB, and another 6 MB
+    /// where there are waits of very many stacks and keys.
     fn default() -> Self {
         Self {
             keys_per_map: 100_000,
@@ -40,7 +52,11 @@ impl Default for Limits {
             maps: 4096,
             callers_per_map: 256,
             locks: 1024,
-            stacks_per_lock: 64,
+            key_waits: 1024,
+            op_stacks: 1024,
+            waiters: 2048,
+            holders: 512,
+            pairs: 2048,
         }
     }
 }
@@ -57,9 +73,21 @@ pub mod lost {
     pub const MAPS: &str = "maps_beyond_limit";
     /// Waits for locks beyond [`super::Limits::locks`].
     pub const LOCKS: &str = "locks_beyond_limit";
-    /// Waits whose stack is beyond [`super::Limits::stacks_per_lock`]; the lock's
-    /// own figures have them.
-    pub const STACKS: &str = "stacks_beyond_limit";
+    /// Waits of keys beyond [`super::Limits::key_waits`].
+    pub const KEY_WAITS: &str = "key_waits_beyond_limit";
+    /// Sampled operations beyond [`super::Limits::op_stacks`].
+    pub const OP_STACKS: &str = "op_stacks_beyond_limit";
+    /// Waits whose stack is beyond [`super::Limits::waiters`].
+    pub const WAITERS: &str = "stacks_beyond_limit";
+    /// Blame of holders beyond [`super::Limits::holders`].
+    pub const HOLDERS: &str = "holders_beyond_limit";
+    /// Waits of pairs beyond [`super::Limits::pairs`].
+    pub const PAIRS: &str = "pairs_beyond_limit";
+
+    /// Whether only a detail is missing: the figures of maps and locks have it.
+    pub fn is_detail(reason: &str) -> bool {
+        [KEY_WAITS, OP_STACKS, WAITERS, HOLDERS, PAIRS].contains(&reason)
+    }
 }
 
 /// What a slice says beside its maps and locks; see the fields of [`Slice`].
@@ -78,18 +106,10 @@ pub struct SliceMeta {
 
 #[derive(Debug, Default)]
 struct MapTable {
-    unreadable_keys: u64,
+    unreadable: UnreadableKeys,
     keys: SpaceSaving,
     /// Holds every operation, and thus the map's counts.
     callers: Callers,
-}
-
-#[derive(Debug, Default)]
-struct LockTable {
-    wait: WaitHist,
-    waiters: Waiters,
-    open: u64,
-    open_max_ns: u64,
 }
 
 /// Builds one slice after another.
@@ -98,10 +118,11 @@ pub struct Builder {
     limits: Limits,
     budget: Budget,
     maps: Vec<MapTable>,
-    locks: Vec<LockTable>,
+    locks: Vec<LockSlice>,
+    tables: Tables,
     lost_maps: u64,
     lost_locks: u64,
-    lost_stacks: u64,
+    dropped: Dropped,
 }
 
 impl Builder {
@@ -112,22 +133,23 @@ impl Builder {
             budget: limits.budget(),
             maps: Vec::new(),
             locks: Vec::new(),
+            tables: Tables::default(),
             lost_maps: 0,
             lost_locks: 0,
-            lost_stacks: 0,
+            dropped: Dropped::default(),
         }
     }
 
     /// Counts one operation. `key` is the bytes that were carried and the key's
     /// true length; `None` where the operation has none or where it could not be
-    /// read, which `key_unreadable` tells. `caller` is the return address.
+    /// read, which `unreadable` tells. `caller` is the return address.
     #[inline]
     pub fn operation(
         &mut self,
         map: MapId,
         op: Op,
         key: Option<(&[u8], u64)>,
-        key_unreadable: bool,
+        unreadable: Option<Unreadable>,
         caller: u64,
     ) {
         let Some(table) = entry(&mut self.maps, map, self.limits.maps) else {
@@ -135,33 +157,76 @@ impl Builder {
             return;
         };
         table.callers.count(caller, op, self.limits.callers_per_map);
-        table.unreadable_keys += u64::from(key_unreadable);
-        if let Some((bytes, len)) = key {
+        if let Some(why) = unreadable {
+            table.unreadable.bump(why);
+        }
+        if let Some((bytes, len)) = key
+            && op.is_asked_for()
+        {
             table.keys.observe(bytes, len, op, &mut self.budget);
         }
     }
 
+    /// Counts one of the operations that told their stack.
+    pub fn op_stack(&mut self, map: MapId, op: Op, stack: StackId) {
+        let lost = &mut self.dropped.op_stacks;
+        self.tables.op_stacks.row((map, stack), self.limits.op_stacks, lost).bump(op);
+    }
+
     /// Counts a wait that ended.
-    pub fn wait(&mut self, lock: LockId, stack: StackId, duration_ns: u64) {
-        let Some(table) = entry(&mut self.locks, lock, self.limits.locks) else {
+    pub fn wait(&mut self, wait: &WaitEvent) {
+        let Some(lock) = self.lock(wait.lock) else {
             self.lost_locks += 1;
             return;
         };
-        table.wait.record(duration_ns);
-        if !table.waiters.add(stack, 1, duration_ns, self.limits.stacks_per_lock) {
-            self.lost_stacks += 1;
+        lock.wait(wait.mode, wait.ns);
+        let row = (wait.lock, wait.stack, wait.mode);
+        let waits = self.tables.waiters.row(row, self.limits.waiters, &mut self.dropped.waiters);
+        waits.record(wait.ns);
+        waits.tasks.note(wait.task);
+    }
+
+    /// Counts a wait, told before, as one of this key.
+    pub fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64) {
+        let Some(lock) = self.lock(lock) else { return };
+        lock.attributed_ns = lock.attributed_ns.saturating_add(ns);
+        let lost = &mut self.dropped.key_waits;
+        self.tables.key_waits.row(key.clone(), self.limits.key_waits, lost).record(ns);
+    }
+
+    /// Charges a part of a wait, told before, to who had the lock.
+    pub fn blame(&mut self, part: &BlameEvent) {
+        let Some(lock) = self.lock(part.lock) else { return };
+        let pair = (part.lock, part.holder, part.waiter);
+        if part.holder != NO_ACTOR {
+            lock.blamed_ns = lock.blamed_ns.saturating_add(part.ns);
+            let row = (part.lock, part.holder, part.holder_mode);
+            let lost = &mut self.dropped.holders;
+            let holder = self.tables.holders.row(row, self.limits.holders, lost);
+            holder.blame.record(part.ns);
+            holder.tasks.note(part.holder_task);
+        }
+        self.tables.pairs.row(pair, self.limits.pairs, &mut self.dropped.pairs).record(part.ns);
+    }
+
+    /// Counts how long a contended lock was held.
+    pub fn hold(&mut self, lock: LockId, ns: u64) {
+        if let Some(lock) = self.lock(lock) {
+            lock.hold.record(ns);
         }
     }
 
-    /// Counts a wait that goes on, `waited_ns` so far. To be told once for each at
-    /// the interval's end.
-    pub fn open_wait(&mut self, lock: LockId, waited_ns: u64) {
-        let Some(table) = entry(&mut self.locks, lock, self.limits.locks) else {
-            self.lost_locks += 1;
-            return;
-        };
-        table.open += 1;
-        table.open_max_ns = table.open_max_ns.max(waited_ns);
+    /// Counts a wait that goes on. To be told once for each at the interval's end.
+    pub fn open_wait(&mut self, wait: &WaitEvent) {
+        let &WaitEvent { stack, mode, task, ns: waited_ns, .. } = wait;
+        match self.lock(wait.lock) {
+            Some(lock) => lock.open_wait(OpenSlice { stack, mode, task, waited_ns }),
+            None => self.lost_locks += 1,
+        }
+    }
+
+    fn lock(&mut self, lock: LockId) -> Option<&mut LockSlice> {
+        entry(&mut self.locks, lock, self.limits.locks)
     }
 
     /// Ends the interval: what it held, and an empty builder for the next.
@@ -170,15 +235,14 @@ impl Builder {
         let maps =
             self.maps.iter_mut().enumerate().filter_map(|(id, table)| table.close(id as MapId));
         let locks = std::mem::take(&mut self.locks);
-        let locks =
-            locks.into_iter().enumerate().filter_map(|(id, table)| table.close(id as LockId));
+        let locks = (0..).zip(locks).map(|(lock, figures)| LockSlice { lock, ..figures });
+        let mut tables = std::mem::take(&mut self.tables);
+        tables.prune(&self.limits, &mut self.dropped);
         let mut lost = meta.lost;
-        for (reason, count) in [
-            (lost::MAPS, &mut self.lost_maps),
-            (lost::LOCKS, &mut self.lost_locks),
-            (lost::STACKS, &mut self.lost_stacks),
-        ] {
-            add_lost(&mut lost, reason, std::mem::take(count));
+        add_lost(&mut lost, lost::MAPS, std::mem::take(&mut self.lost_maps));
+        add_lost(&mut lost, lost::LOCKS, std::mem::take(&mut self.lost_locks));
+        for (reason, count) in std::mem::take(&mut self.dropped).named() {
+            add_lost(&mut lost, reason, count);
         }
         Slice {
             start_unix_ns: meta.start_unix_ns,
@@ -190,7 +254,8 @@ impl Builder {
             target_cpu_ns: meta.target_cpu_ns,
             lost,
             maps: maps.collect(),
-            locks: locks.collect(),
+            locks: locks.filter(|lock| !lock.is_empty()).collect(),
+            tables,
         }
     }
 }
@@ -200,25 +265,14 @@ impl MapTable {
         let ops = self.callers.total();
         // A map that had no operation gives back its memory, too.
         let (keys, floor) = self.keys.take();
-        (ops.total() > 0).then(|| MapSlice {
+        (ops.all() > 0).then(|| MapSlice {
             map,
             ops,
-            unreadable_keys: std::mem::take(&mut self.unreadable_keys),
+            unreadable: std::mem::take(&mut self.unreadable),
+            len: None,
             keys,
             floor,
             callers: self.callers.take(),
-        })
-    }
-}
-
-impl LockTable {
-    fn close(self, lock: LockId) -> Option<LockSlice> {
-        (!self.wait.is_empty() || self.open > 0).then(|| LockSlice {
-            lock,
-            waiters: self.waiters.iter().collect(),
-            wait: self.wait,
-            open: self.open,
-            open_max_ns: self.open_max_ns,
         })
     }
 }

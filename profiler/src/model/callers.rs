@@ -1,12 +1,10 @@
-//! Operations by call site, and waits by stack: small tables with a bound.
-
-use std::collections::BTreeMap;
+//! Operations by call site: a small table with a bound.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use probe_ebpf::Op;
 
-use super::{Ops, StackId, WaiterSlice};
+use super::Ops;
 
 /// What did not fit is counted under this address.
 pub(crate) const OTHER: u64 = 0;
@@ -66,30 +64,6 @@ impl Callers {
     }
 }
 
-/// Waits by stack: how many, and their sum in ns.
-#[derive(Debug, Default)]
-pub(crate) struct Waiters(BTreeMap<StackId, (u64, u64)>);
-
-impl Waiters {
-    /// Adds `count` waits of `wait_ns` in all; `false` where the stack is one more
-    /// than `limit`.
-    #[must_use]
-    pub(crate) fn add(&mut self, stack: StackId, count: u64, wait_ns: u64, limit: usize) -> bool {
-        if self.0.len() >= limit && !self.0.contains_key(&stack) {
-            return false;
-        }
-        let (mine, mine_ns) = self.0.entry(stack).or_default();
-        *mine = mine.saturating_add(count);
-        *mine_ns = mine_ns.saturating_add(wait_ns);
-        true
-    }
-
-    /// All stacks.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = WaiterSlice> {
-        self.0.iter().map(|(&stack, &(count, wait_ns))| WaiterSlice { stack, count, wait_ns })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,17 +81,5 @@ mod tests {
         assert_eq!(callers.take().len(), 3);
         callers.count(9, Op::Insert, 2);
         assert_eq!(callers.as_slice().len(), 1);
-    }
-
-    #[test]
-    fn stacks_beyond_the_limit_are_refused() {
-        let mut waiters = Waiters::default();
-        assert!(waiters.add(7, 1, 10, 1));
-        assert!(!waiters.add(8, 1, 10, 1));
-        assert!(waiters.add(7, 2, 5, 1));
-        assert_eq!(
-            waiters.iter().collect::<Vec<_>>(),
-            [WaiterSlice { stack: 7, count: 3, wait_ns: 15 }]
-        );
     }
 }

@@ -1,29 +1,41 @@
 //! Keys as a person reads them.
 //!
-//! In: a key's bytes and how they are meant. Out: text without control
-//! characters, terminal escapes or invisible characters, whatever the key holds.
+//! In: a key's canonical bytes, its type, and the types that interfaces in it may
+//! mention. Out: text without control characters, terminal escapes or invisible
+//! characters, whatever the key or the types' names hold.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::slice::Key;
+use super::Key;
 use crate::catalog::KeyFormat;
+use crate::target::{BLANK, Field, KeyShape, Kind, Node};
 
 /// Ends the text of a key of which not all bytes were carried.
 const CUT: char = '…';
+/// Byte arrays from this length on are shown as one number, as identifiers and
+/// digests usually are; shorter ones are often addresses, `[10 0 0 1]`.
+const HEX_FROM: u64 = 16;
+/// Most bytes of text. Keys carry at most a few hundred bytes, but names of types and
+/// fields can be long.
+const TEXT_LIMIT: usize = 4096;
+/// How deep parts of parts are shown.
+const DEPTH: u32 = 16;
 
-/// The key as the program would write it: `"user:42"`, `-7`, `0x1f`, or hex bytes
-/// where the format does not fit the bytes. Ends in `…` where the key was cut.
-pub fn key_text(key: &Key, format: KeyFormat) -> String {
-    let mut text = match (format, number(key)) {
-        (KeyFormat::Int, Some((value, bits))) => {
-            // Shifted up and down again, so that the key's own sign bit is the sign.
-            ((value << (64 - bits)).cast_signed() >> (64 - bits)).to_string()
-        }
-        (KeyFormat::Uint, Some((value, _))) => value.to_string(),
-        (KeyFormat::Hex, Some((value, _))) => format!("{value:#x}"),
-        (KeyFormat::Str, _) => quoted(&key.bytes),
-        _ => hex(&key.bytes),
-    };
+/// Shapes of types by the addresses that interfaces know them by.
+pub(crate) type Types = BTreeMap<u64, KeyShape>;
+
+/// The key as the program would write it: `"user:42"`, `-7`, `{Region:"eu" ID:7}`, or
+/// hex bytes where its type does not fit the bytes. Ends in `…` where the key was cut.
+pub fn key_text(key: &Key, format: KeyFormat, shape: Option<&KeyShape>, types: &Types) -> String {
+    let mut text = Text { out: String::new(), tail: Some(&[]), types, stopped: false };
+    match shape.map(|shape| (shape, &shape.root().kind)) {
+        Some((_, Kind::Interface { .. })) => text.interface(&key.bytes),
+        Some((shape, _)) => text.whole(shape, &key.bytes),
+        None if format == KeyFormat::Interface => text.interface(&key.bytes),
+        None => text.out = untyped(key, format),
+    }
+    let mut text = text.out;
     if is_cut(key) {
         text.push(CUT);
     }
@@ -35,15 +47,281 @@ pub(super) fn is_cut(key: &Key) -> bool {
     key.len > key.bytes.len() as u64
 }
 
-/// The whole key as a little-endian number, and its size in bits.
-fn number(key: &Key) -> Option<(u64, usize)> {
-    let len = key.bytes.len();
-    if is_cut(key) || !(1..=size_of::<u64>()).contains(&len) {
+fn untyped(key: &Key, format: KeyFormat) -> String {
+    match (format, number(&key.bytes).filter(|_| !is_cut(key))) {
+        (KeyFormat::Int, Some(value)) => signed(value, key.bytes.len()).to_string(),
+        (KeyFormat::Uint, Some(value)) => value.to_string(),
+        (KeyFormat::Hex, Some(value)) => format!("{value:#x}"),
+        (KeyFormat::Str, _) => quoted(&key.bytes),
+        _ => hex(&key.bytes),
+    }
+}
+
+/// Text in the making.
+struct Text<'a> {
+    out: String,
+    /// What follows the memory of a key with pieces; `None` where it is not known any
+    /// more which of it belongs to what.
+    tail: Option<&'a [u8]>,
+    types: &'a Types,
+    /// The carried bytes have ended.
+    stopped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// A key that is no interface.
+    fn whole(&mut self, shape: &KeyShape, bytes: &'a [u8]) {
+        let root = shape.root();
+        if root.kind == Kind::String {
+            self.out += &quoted(bytes);
+            return;
+        }
+        let size = usize::try_from(root.size).unwrap_or(usize::MAX).min(bytes.len());
+        let (memory, tail) = bytes.split_at(size);
+        self.tail = Some(tail);
+        self.value(shape, 0, root, memory, 0);
+    }
+
+    /// A key that is an interface: the type's address, then the value.
+    fn interface(&mut self, bytes: &'a [u8]) {
+        let Some((address, value)) = bytes.split_first_chunk().map(split_word) else {
+            self.out += &hex(bytes);
+            return;
+        };
+        match self.types.get(&address) {
+            _ if address == 0 => self.out += "nil",
+            Some(shape) => self.named(shape, |text| text.whole(shape, value)),
+            None => {
+                let _ = write!(self.out, "(type {address:#x}) {}", hex(value));
+            }
+        }
+    }
+
+    /// A value with its type's name, as interfaces are shown.
+    fn named(&mut self, shape: &KeyShape, write: impl FnOnce(&mut Self)) {
+        let root = shape.root();
+        let name = root.name.as_deref().unwrap_or("?");
+        let (open, close) = match (&root.kind, name) {
+            (Kind::Pointer | Kind::Chan, _) | (Kind::String, "string") | (Kind::Bool, "bool") => {
+                return write(self);
+            }
+            (Kind::Struct(_) | Kind::Array { .. } | Kind::Complex, _) => ("", ""),
+            _ => ("(", ")"),
+        };
+        self.out += &safe(name);
+        self.out += open;
+        write(self);
+        self.out += close;
+    }
+
+    /// A part of a key, or all of it, in its memory.
+    fn value(&mut self, shape: &KeyShape, number: u32, node: &Node, memory: &[u8], depth: u32) {
+        if self.out.len() > TEXT_LIMIT || depth > DEPTH {
+            self.out.push('?');
+            self.stopped = true;
+            return;
+        }
+        match &node.kind {
+            Kind::Struct(fields) => self.fields(shape, number, fields, memory, depth),
+            Kind::Array { element, len } => {
+                self.elements(shape, number, *element, *len, memory, depth);
+            }
+            _ if memory.len() as u64 != node.size => {
+                self.stopped = true;
+                if !memory.is_empty() {
+                    self.out += &hex(memory);
+                }
+            }
+            Kind::String => {
+                let len = memory.get(8..).and_then(word).unwrap_or(0);
+                self.string(len);
+            }
+            Kind::Interface { .. } => self.piece(memory),
+            _ => self.scalar(node, memory),
+        }
+    }
+
+    fn fields(&mut self, shape: &KeyShape, of: u32, fields: &[Field], memory: &[u8], depth: u32) {
+        self.out.push('{');
+        let mut separator = "";
+        for field in fields.iter().filter(|field| field.name != BLANK) {
+            let Some(node) = shape.part(of, field.node) else { continue };
+            if self.stopped {
+                break;
+            }
+            let _ = write!(self.out, "{separator}{}:", safe(&field.name));
+            separator = " ";
+            let memory = part_of(memory, field.offset, node.size);
+            self.value(shape, field.node, node, memory, depth + 1);
+        }
+        self.out.push('}');
+    }
+
+    fn elements(
+        &mut self,
+        shape: &KeyShape,
+        of: u32,
+        element: u32,
+        len: u64,
+        memory: &[u8],
+        depth: u32,
+    ) {
+        let Some(node) = shape.part(of, element) else {
+            self.out.push('?');
+            return;
+        };
+        if node.kind == Kind::Uint && node.size == 1 && len >= HEX_FROM {
+            self.out += "0x";
+            for byte in memory {
+                let _ = write!(self.out, "{byte:02x}");
+            }
+            self.stopped |= (memory.len() as u64) < len;
+            return;
+        }
+        self.out.push('[');
+        for index in 0..len {
+            if self.stopped {
+                break;
+            }
+            if index > 0 {
+                self.out.push(' ');
+            }
+            let memory = part_of(memory, index.saturating_mul(node.size), node.size);
+            self.value(shape, element, node, memory, depth + 1);
+        }
+        self.out.push(']');
+    }
+
+    /// A string in a struct or an array: its contents are the next in the tail.
+    fn string(&mut self, len: u64) {
+        match self.take(len) {
+            Some(contents) => self.out += &quoted(contents),
+            None => self.out.push('?'),
+        }
+    }
+
+    /// An interface in a struct or an array.
+    fn piece(&mut self, memory: &[u8]) {
+        let Some((address, data)) = memory.split_first_chunk().map(split_word) else { return };
+        if address == 0 {
+            self.out += "nil";
+            return;
+        }
+        let Some(shape) = self.types.get(&address) else {
+            // How much of the tail is its own is not known, so neither is the rest.
+            let rest = self.tail.take().unwrap_or_default();
+            let _ = write!(self.out, "(type {address:#x}) {}", hex(rest));
+            return;
+        };
+        let root = shape.root();
+        if root.pointer_shaped {
+            return self.named(shape, |text| text.value(shape, 0, root, data, 1));
+        }
+        if root.kind == Kind::String {
+            let len = self.take(8).and_then(word);
+            return match len {
+                Some(len) => self.named(shape, |text| text.string(len)),
+                None => self.out.push('?'),
+            };
+        }
+        let Some(value) = self.take(root.size) else { return self.out.push('?') };
+        if shape.leads_elsewhere() {
+            let name = safe(root.name.as_deref().unwrap_or("?"));
+            let _ = write!(self.out, "{name}({})", hex(value));
+        } else {
+            self.named(shape, |text| text.value(shape, 0, root, value, 1));
+        }
+    }
+
+    /// The next bytes of the tail, or what was carried of them.
+    fn take(&mut self, len: u64) -> Option<&'a [u8]> {
+        let tail = self.tail?;
+        let at = usize::try_from(len).unwrap_or(usize::MAX).min(tail.len());
+        self.stopped |= (at as u64) < len;
+        let (taken, rest) = tail.split_at(at);
+        self.tail = Some(rest);
+        Some(taken)
+    }
+
+    /// A whole value without parts.
+    fn scalar(&mut self, node: &Node, memory: &[u8]) {
+        let size = memory.len();
+        let text = match (&node.kind, number(memory)) {
+            (Kind::Bool, Some(value @ (0 | 1))) => (value == 1).to_string(),
+            (Kind::Int, Some(value)) => signed(value, size).to_string(),
+            (Kind::Uint, Some(value)) => value.to_string(),
+            (Kind::Uintptr, Some(value)) => format!("{value:#x}"),
+            (Kind::Float, Some(_)) => float(memory),
+            (Kind::Complex, _) if size.is_multiple_of(2) => {
+                let (real, imaginary) = memory.split_at(size / 2);
+                let (real, imaginary) = (float(real), float(imaginary));
+                let plus = if imaginary.starts_with(['+', '-']) { "" } else { "+" };
+                format!("({real}{plus}{imaginary}i)")
+            }
+            (Kind::Pointer | Kind::Chan, Some(value)) => {
+                let value = if value == 0 { "nil".to_owned() } else { format!("{value:#x}") };
+                node.name.as_deref().map(|name| format!("{}({value})", safe(name))).unwrap_or(value)
+            }
+            _ => hex(memory),
+        };
+        self.out += &text;
+    }
+}
+
+/// The `size` bytes at `offset`, or what there is of them.
+fn part_of(memory: &[u8], offset: u64, size: u64) -> &[u8] {
+    let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(memory.len());
+    &memory[at(offset)..at(offset.saturating_add(size))]
+}
+
+fn split_word<'a>((word, rest): (&'a [u8; 8], &'a [u8])) -> (u64, &'a [u8]) {
+    (u64::from_le_bytes(*word), rest)
+}
+
+fn word(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
+}
+
+/// Up to eight bytes as a little-endian number.
+fn number(bytes: &[u8]) -> Option<u64> {
+    if !(1..=size_of::<u64>()).contains(&bytes.len()) {
         return None;
     }
     let mut padded = [0; size_of::<u64>()];
-    padded[..len].copy_from_slice(&key.bytes);
-    Some((u64::from_le_bytes(padded), 8 * len))
+    padded[..bytes.len()].copy_from_slice(bytes);
+    Some(u64::from_le_bytes(padded))
+}
+
+/// A number of so many bytes, shifted up and down again, so that its own sign bit is
+/// the sign.
+fn signed(value: u64, bytes: usize) -> i64 {
+    let unused = 64 - 8 * bytes.clamp(1, 8);
+    (value << unused).cast_signed() >> unused
+}
+
+/// The shortest digits that mean the same number, with an exponent as Go writes it
+/// where it is below -4 or above 20 (Go's `%v` writes `1e+06`, which few read well).
+fn float(bytes: &[u8]) -> String {
+    let (value, plain, exponent) = if let Some(bytes) = bytes.first_chunk() {
+        let value = f64::from_le_bytes(*bytes);
+        (value, value.to_string(), format!("{value:e}"))
+    } else if let Some(bytes) = bytes.first_chunk::<4>() {
+        let value = f32::from_le_bytes(*bytes);
+        (f64::from(value), value.to_string(), format!("{value:e}"))
+    } else {
+        return hex(bytes);
+    };
+    if value.is_nan() {
+        "NaN".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else if value == 0.0 || (1e-4..1e21).contains(&value.abs()) {
+        plain
+    } else {
+        let (digits, power) = exponent.split_once('e').unwrap_or((&exponent, "0"));
+        let (sign, power) = power.strip_prefix('-').map_or(('+', power), |power| ('-', power));
+        format!("{digits}e{sign}{power:0>2}")
+    }
 }
 
 /// A string literal. Invalid UTF-8 is shown as `\xNN`.
@@ -60,6 +338,18 @@ fn quoted(bytes: &[u8]) -> String {
     text
 }
 
+/// A name of the target's: quotes and all, but nothing invisible.
+fn safe(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for char in name.chars() {
+        match char {
+            '"' | '\'' | '\\' => text.push(char),
+            _ => text.extend(char.escape_debug()),
+        }
+    }
+    text
+}
+
 /// Pairs of digits in memory order.
 fn hex(bytes: &[u8]) -> String {
     if bytes.is_empty() {
@@ -69,61 +359,5 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(bytes: &[u8], format: KeyFormat) -> String {
-        key_text(&Key { bytes: bytes.into(), len: bytes.len() as u64 }, format)
-    }
-
-    #[test]
-    fn numbers_of_every_size() {
-        assert_eq!(text(&[0xff], KeyFormat::Int), "-1");
-        assert_eq!(text(&[0xff], KeyFormat::Uint), "255");
-        assert_eq!(text(&[0xfe, 0xff, 0xff], KeyFormat::Int), "-2");
-        assert_eq!(text(&[42, 0, 0, 0, 0, 0, 0, 0], KeyFormat::Int), "42");
-        assert_eq!(text(&i64::MIN.to_le_bytes(), KeyFormat::Int), i64::MIN.to_string());
-        assert_eq!(text(&[0xff; 8], KeyFormat::Uint), u64::MAX.to_string());
-        assert_eq!(text(&[0x1f, 1], KeyFormat::Hex), "0x11f");
-    }
-
-    #[test]
-    fn what_is_no_number_is_bytes() {
-        assert_eq!(text(&[1; 9], KeyFormat::Int), "01 01 01 01 01 01 01 01 01");
-        assert_eq!(text(&[], KeyFormat::Uint), "(empty)");
-        assert_eq!(text(&[0, 255], KeyFormat::Bytes), "00 ff");
-    }
-
-    #[test]
-    fn strings_are_literals() {
-        assert_eq!(text(b"user:42", KeyFormat::Str), r#""user:42""#);
-        assert_eq!(text(b"", KeyFormat::Str), r#""""#);
-        assert_eq!(text(b"a\"b\\c'd", KeyFormat::Str), r#""a\"b\\c'd""#);
-        assert_eq!(text("größe 日本 नमस्ते".as_bytes(), KeyFormat::Str), r#""größe 日本 नमस्ते""#);
-        assert_eq!(text(br"\'", KeyFormat::Str), r#""\\'""#);
-        assert_eq!(text(b"ok\xff\xc3(", KeyFormat::Str), r#""ok\xff\xc3(""#);
-        assert_eq!(text(b"\x1b[31m\n", KeyFormat::Str), r#""\u{1b}[31m\n""#);
-        assert_eq!(text("\u{202e}evil".as_bytes(), KeyFormat::Str), r#""\u{202e}evil""#);
-    }
-
-    #[test]
-    fn cut_keys_say_so() {
-        let key = Key { bytes: b"abc".as_slice().into(), len: 10_000 };
-        assert_eq!(key_text(&key, KeyFormat::Str), "\"abc\"…");
-        assert_eq!(key_text(&key, KeyFormat::Int), "61 62 63…");
-    }
-
-    proptest! {
-        #[test]
-        fn never_a_control_character(bytes in prop::collection::vec(any::<u8>(), 0..40), extra in 0_u64..3) {
-            let key = Key { len: bytes.len() as u64 + extra, bytes: bytes.into() };
-            for format in [KeyFormat::Int, KeyFormat::Uint, KeyFormat::Hex, KeyFormat::Str, KeyFormat::Bytes] {
-                let text = key_text(&key, format);
-                prop_assert!(!text.chars().any(char::is_control), "{text:?}");
-                prop_assert_eq!(text.ends_with('…'), extra > 0);
-            }
-        }
-    }
-}
+#[path = "key_text_tests.rs"]
+mod tests;

@@ -11,11 +11,14 @@ pub(crate) mod fixture;
 pub mod hist;
 mod key_text;
 pub(crate) mod names;
+mod sample;
 mod session;
+mod sizes;
 mod slice;
 mod space_saving;
 mod summarize;
 pub mod summary;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +26,12 @@ pub use builder::*;
 pub use key_text::key_text;
 pub use session::{LAST_KEYS, Session, SliceTotals};
 pub use slice::*;
+pub use tables::{Blamed, Row, Tables, Tasks, Top, Waits};
 
 pub use crate::{
-    decode::{Definitions, LockId, LockInfo, MapId, MapInfo, StackId},
+    decode::{
+        Actor, ActorId, Definitions, Key, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, NO_ACTOR,
+        StackId,
+    },
     target::Frame,
 };

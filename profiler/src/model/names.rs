@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::Frame;
 use super::summary::{Lock, Map};
 use crate::catalog;
+use crate::decode::MANY;
 
 /// `map[string]*shop.Session in main.(*Cache).Get`; the kind where there is no type.
 pub(crate) fn map_name(map: &Map) -> String {
@@ -17,9 +18,16 @@ pub(crate) fn lock_name(lock: &Lock) -> String {
     name(&lock.kind, lock.label.as_deref())
 }
 
+/// What stands for the keys that could not be read for this reason, in
+/// [`Map::unreadable`].
+pub(crate) fn unreadable(reason: &str) -> String {
+    format!("(unreadable: its {reason} could not be read)")
+}
+
 fn name(what: &str, label: Option<&str>) -> String {
     let what = short(what);
     match label {
+        Some(MANY) => format!("{what}, {MANY}"),
         Some(label) => format!("{what} in {}", short(label)),
         None => what.into_owned(),
     }

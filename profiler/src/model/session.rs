@@ -7,15 +7,22 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::builder::{Limits, add_lost, lost};
-use super::callers::{Callers, Waiters};
-use super::hist::WaitHist;
+use super::callers::Callers;
+use super::sample::Sample;
+use super::sizes::{Size, Sizes};
 use super::space_saving::{Budget, SpaceSaving};
 use super::summarize;
 use super::summary::Summary;
-use super::{Definitions, KeySlice, LockId, LockSlice, MapId, MapSlice, Ops, Slice, TargetInfo};
+use super::tables::{Dropped, Tables};
+use super::{
+    Definitions, LockId, LockSlice, MapId, MapSlice, Ops, Slice, TargetInfo, UnreadableKeys,
+};
 
 /// Slices whose totals are kept: two minutes of them at one a second.
 const HISTORY: usize = 120;
+
+/// Maps whose size over time is kept: two kilobytes each.
+const MOST_SIZED: MapId = 1024;
 
 /// Most keys of one map that [`Session::last_summary`] can tell.
 pub const LAST_KEYS: usize = 500;
@@ -105,7 +112,9 @@ impl Session {
         known.maps.extend(new.maps);
         known.locks.extend(new.locks);
         known.stacks.extend(new.stacks);
+        known.actors.extend(new.actors);
         known.frames.extend(new.frames);
+        known.types.extend(new.types);
     }
 
     /// Takes in the next slice.
@@ -157,16 +166,19 @@ impl Session {
 impl Last {
     fn of(mut slice: Slice) -> Self {
         let keys_tracked = slice.maps.iter().map(|map| (map.map, map.keys.len() as u64)).collect();
-        slice.maps.iter_mut().for_each(|map| keep_most_frequent(&mut map.keys));
+        slice.maps.iter_mut().for_each(keep_most_frequent);
         Self { slice, keys_tracked }
     }
 }
 
-fn keep_most_frequent(keys: &mut Vec<KeySlice>) {
+fn keep_most_frequent(map: &mut MapSlice) {
+    let keys = &mut map.keys;
     if keys.len() > LAST_KEYS {
         keys.select_nth_unstable_by(LAST_KEYS, |a, b| {
             b.ops.total().cmp(&a.ops.total()).then_with(|| a.key.cmp(&b.key))
         });
+        let most = keys[LAST_KEYS..].iter().map(|key| key.ops.total().saturating_add(key.error));
+        map.floor = most.max().unwrap_or(0).max(map.floor);
         keys.truncate(LAST_KEYS);
         keys.shrink_to_fit();
     }
@@ -184,7 +196,8 @@ pub(super) struct Sum {
     pub(super) cpu: Option<(u64, u64)>,
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) maps: BTreeMap<MapId, MapSum>,
-    pub(super) locks: BTreeMap<LockId, LockSum>,
+    pub(super) locks: BTreeMap<LockId, LockSlice>,
+    pub(super) tables: Tables,
     budget: Budget,
     slices: u64,
 }
@@ -192,19 +205,17 @@ pub(super) struct Sum {
 #[derive(Debug, Default)]
 pub(super) struct MapSum {
     pub(super) ops: Ops,
-    pub(super) unreadable_keys: u64,
+    pub(super) unreadable: UnreadableKeys,
+    /// Elements at the end of the first and of the newest interval that knew.
+    pub(super) len: Option<(u64, u64)>,
+    /// Of a map that has a length; the first [`MOST_SIZED`] of them.
+    pub(super) sizes: Sizes,
     pub(super) keys: SpaceSaving,
     /// Where it is more than `keys` holds.
     pub(super) keys_tracked: Option<u64>,
     pub(super) callers: Callers,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct LockSum {
-    pub(super) wait: WaitHist,
-    pub(super) waiters: Waiters,
-    pub(super) open: u64,
-    pub(super) open_max_ns: u64,
+    /// How those differ from interval to interval.
+    pub(super) sample: Sample,
 }
 
 impl Sum {
@@ -219,6 +230,7 @@ impl Sum {
             lost: BTreeMap::new(),
             maps: BTreeMap::new(),
             locks: BTreeMap::new(),
+            tables: Tables::default(),
             budget: limits.budget(),
             slices: 0,
         }
@@ -249,11 +261,14 @@ impl Sum {
             self.add_map(map, limits);
         }
         // Waits that are open now, not those that were at the end of each slice.
-        for lock in self.locks.values_mut() {
-            (lock.open, lock.open_max_ns) = (0, 0);
-        }
+        self.locks.values_mut().for_each(LockSlice::forget_open);
         for lock in &slice.locks {
             self.add_lock(lock, limits);
+        }
+        let mut dropped = Dropped::default();
+        self.tables.merge(&slice.tables, limits, &mut dropped);
+        for (reason, count) in dropped.named() {
+            add_lost(&mut self.lost, reason, count);
         }
     }
 
@@ -261,13 +276,22 @@ impl Sum {
         if self.maps.len() >= limits.maps && !self.maps.contains_key(&map.map) {
             return add_lost(&mut self.lost, lost::MAPS, map.ops.total());
         }
+        let at_ns = self.duration_ns;
         let sum = self.maps.entry(map.map).or_default();
         sum.ops.add(&map.ops);
-        sum.unreadable_keys = sum.unreadable_keys.saturating_add(map.unreadable_keys);
+        sum.unreadable.add(&map.unreadable);
+        if let Some(len) = map.len {
+            let first = sum.len.map_or(len, |(first, _)| first);
+            sum.len = Some((first, len));
+            if map.map < MOST_SIZED {
+                sum.sizes.push(Size { at_ns, len, ops: map.ops });
+            }
+        }
         sum.keys.merge(&map.keys, map.floor, &mut self.budget);
         for (caller, ops) in &map.callers {
             sum.callers.add(*caller, ops, limits.callers_per_map);
         }
+        sum.sample.add(&map.callers, limits.callers_per_map);
     }
 
     fn add_lock(&mut self, lock: &LockSlice, limits: &Limits) {
@@ -278,14 +302,10 @@ impl Sum {
                 lock.wait.count().saturating_add(lock.open),
             );
         }
-        let sum = self.locks.entry(lock.lock).or_default();
-        sum.wait.add(&lock.wait);
-        (sum.open, sum.open_max_ns) = (lock.open, lock.open_max_ns);
-        for waiter in &lock.waiters {
-            if !sum.waiters.add(waiter.stack, waiter.count, waiter.wait_ns, limits.stacks_per_lock)
-            {
-                add_lost(&mut self.lost, lost::STACKS, waiter.count);
-            }
-        }
+        let sum = self
+            .locks
+            .entry(lock.lock)
+            .or_insert_with(|| LockSlice { lock: lock.lock, ..LockSlice::default() });
+        sum.add(lock);
     }
 }

@@ -6,7 +6,8 @@ use probe_ebpf::Op;
 use serde::{Deserialize, Serialize};
 
 use super::hist::WaitHist;
-use crate::decode::{LockId, MapId, StackId};
+use super::tables::{Row, Tables, Waits};
+use crate::decode::{Key, LockId, MapId, Mode, StackId, Unreadable};
 
 /// Operations by kind, indexed by [`Op`]. All sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +25,14 @@ impl Ops {
         *count = count.saturating_add(1);
     }
 
-    /// Of all kinds.
+    /// Those that the program asked for: not what a map does by itself.
     pub fn total(&self) -> u64 {
+        let asked_for = Op::ALL.into_iter().filter(|op| op.is_asked_for());
+        asked_for.fold(0, |sum, op| sum.saturating_add(self.get(op)))
+    }
+
+    /// Of all kinds, also what a map does by itself.
+    pub fn all(&self) -> u64 {
         self.0.iter().fold(0, |sum, &count| sum.saturating_add(count))
     }
 
@@ -35,15 +42,6 @@ impl Ops {
             *mine = mine.saturating_add(theirs);
         }
     }
-}
-
-/// A key as it lay in the target's memory.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
-    /// The bytes that were carried.
-    pub bytes: Box<[u8]>,
-    /// The key's true length in bytes; more than `bytes.len()` where it was cut.
-    pub len: u64,
 }
 
 /// One key in one interval.
@@ -65,8 +63,10 @@ pub struct MapSlice {
     pub map: MapId,
     /// All its operations, whatever became of their keys. Exact.
     pub ops: Ops,
-    /// Operations whose key could not be read.
-    pub unreadable_keys: u64,
+    /// Operations whose key could not be read, by reason.
+    pub unreadable: UnreadableKeys,
+    /// Its elements when the interval ended, where that could be read.
+    pub len: Option<u64>,
     /// Its keys, bounded.
     pub keys: Vec<KeySlice>,
     /// No key that is missing in `keys` had more operations than this; 0 when
@@ -77,30 +77,119 @@ pub struct MapSlice {
     pub callers: Vec<(u64, Ops)>,
 }
 
-/// Who waited for a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaiterSlice {
-    /// Where.
-    pub stack: StackId,
-    /// How often.
-    pub count: u64,
-    /// How long in all, ns.
-    pub wait_ns: u64,
+/// Operations whose key could not be read, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableKeys {
+    /// See [`Unreadable::Memory`].
+    pub memory: u64,
+    /// See [`Unreadable::Type`].
+    pub types: u64,
 }
 
+impl UnreadableKeys {
+    /// One more.
+    pub fn bump(&mut self, why: Unreadable) {
+        let count = match why {
+            Unreadable::Memory => &mut self.memory,
+            Unreadable::Type => &mut self.types,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.memory = self.memory.saturating_add(other.memory);
+        self.types = self.types.saturating_add(other.types);
+    }
+}
+
+/// A wait that went on when the interval ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSlice {
+    /// Where.
+    pub stack: StackId,
+    /// In which way the lock is wanted, where that is told.
+    pub mode: Option<Mode>,
+    /// The goroutine's number, or the thread's id; 0 where it is not known.
+    pub task: u64,
+    /// How long so far, ns.
+    pub waited_ns: u64,
+}
+
+/// Open waits of a lock that are told one by one.
+const MOST_OPEN: usize = 16;
+
 /// One lock in one interval. A wait belongs to the interval in which it ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LockSlice {
     /// Which.
     pub lock: LockId,
     /// Waits that ended.
     pub wait: WaitHist,
-    /// By stack, bounded.
-    pub waiters: Vec<WaiterSlice>,
+    /// Those of readers, where readers are told from writers.
+    pub read: Waits,
+    /// Those of writers, where readers are told from writers.
+    pub write: Waits,
+    /// How long it was held, where both ends are known.
+    pub hold: WaitHist,
+    /// How much of the waits belongs to a key, ns.
+    pub attributed_ns: u64,
+    /// How much of the waits is charged to a known holder, ns.
+    pub blamed_ns: u64,
     /// Tasks still waiting when the interval ended.
     pub open: u64,
     /// The longest of those waits so far, ns.
     pub open_max_ns: u64,
+    /// The longest of those waits, longest first.
+    pub open_longest: Vec<OpenSlice>,
+}
+
+impl LockSlice {
+    /// Whether there is nothing to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wait.is_empty()
+            && self.hold.is_empty()
+            && (self.open, self.attributed_ns, self.blamed_ns) == (0, 0, 0)
+    }
+
+    /// Counts a wait that ended.
+    pub(super) fn wait(&mut self, mode: Option<Mode>, ns: u64) {
+        self.wait.record(ns);
+        match mode {
+            Some(Mode::Read) => self.read.record(ns),
+            Some(Mode::Write) => self.write.record(ns),
+            None => {}
+        }
+    }
+
+    /// Counts a wait that goes on.
+    pub(super) fn open_wait(&mut self, wait: OpenSlice) {
+        self.open = self.open.saturating_add(1);
+        self.open_max_ns = self.open_max_ns.max(wait.waited_ns);
+        let longer = self.open_longest.partition_point(|it| it.waited_ns >= wait.waited_ns);
+        if longer < MOST_OPEN {
+            self.open_longest.insert(longer, wait);
+            self.open_longest.truncate(MOST_OPEN);
+        }
+    }
+
+    /// Forgets the waits that went on.
+    pub(super) fn forget_open(&mut self) {
+        (self.open, self.open_max_ns) = (0, 0);
+        self.open_longest.clear();
+    }
+
+    /// Adds the next interval's figures; only its open waits are open now.
+    pub(super) fn add(&mut self, next: &Self) {
+        self.wait.add(&next.wait);
+        self.read.add(&next.read);
+        self.write.add(&next.write);
+        self.hold.add(&next.hold);
+        self.attributed_ns = self.attributed_ns.saturating_add(next.attributed_ns);
+        self.blamed_ns = self.blamed_ns.saturating_add(next.blamed_ns);
+        (self.open, self.open_max_ns) = (next.open, next.open_max_ns);
+        self.open_longest.clone_from(&next.open_longest);
+    }
 }
 
 /// What happened in one interval.
@@ -126,6 +215,8 @@ pub struct Slice {
     pub maps: Vec<MapSlice>,
     /// Locks.
     pub locks: Vec<LockSlice>,
+    /// Keys, stacks and pairs of these maps and locks.
+    pub tables: Tables,
 }
 
 /// What is profiled.
@@ -139,4 +230,6 @@ pub struct TargetInfo {
     pub runtimes: Vec<(String, String)>,
     /// Name of the host.
     pub host: String,
+    /// What the figures do not include, in half a sentence each.
+    pub not_included: Vec<String>,
 }

@@ -99,12 +99,22 @@ fn weight_of_long(bytes: &[u8]) -> usize {
     1 + (bytes.len() + size_of::<usize>()).div_ceil(UNIT)
 }
 
+/// Kinds of operation that can have a key: the first ones of [`Op`].
+const KEYED: usize = 6;
+
+/// The counts of all kinds.
+fn widened(counts: [u32; KEYED]) -> Ops {
+    let mut ops = Ops::default();
+    ops.0.iter_mut().zip(counts).for_each(|(wide, count)| *wide = u64::from(count));
+    ops
+}
+
 /// One cache line: there are up to 100,000 in each of two tables.
 #[derive(Debug)]
 struct Entry {
     key: Stored,
     /// By [`Op`]; what exceeds 32 bits is in [`SpaceSaving::spill`].
-    ops: [u32; Op::ALL.len()],
+    ops: [u32; KEYED],
     error: u64,
 }
 
@@ -127,6 +137,11 @@ pub(crate) struct SpaceSaving {
 }
 
 impl SpaceSaving {
+    /// No key that is not here has more operations than this.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -144,7 +159,7 @@ impl SpaceSaving {
                 None => return,
             },
         };
-        let count = &mut self.entries[slot as usize].ops[op as usize];
+        let Some(count) = self.entries[slot as usize].ops.get_mut(op as usize) else { return };
         if *count < u32::MAX {
             *count += 1;
         } else {
@@ -256,7 +271,7 @@ impl SpaceSaving {
     }
 
     fn ops(&self, slot: u32) -> Ops {
-        let mut ops = Ops(self.entries[slot as usize].ops.map(u64::from));
+        let mut ops = widened(self.entries[slot as usize].ops);
         if let Some(spilt) = self.spill.get(&slot) {
             ops.add(spilt);
         }
@@ -346,7 +361,7 @@ impl SpaceSaving {
             .enumerate()
             .map(|(slot, entry)| KeySlice {
                 key: entry.key.into_key(),
-                ops: counts.get(slot).copied().unwrap_or(Ops(entry.ops.map(u64::from))),
+                ops: counts.get(slot).copied().unwrap_or(widened(entry.ops)),
                 error: entry.error,
             })
             .collect();

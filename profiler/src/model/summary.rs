@@ -64,6 +64,24 @@ pub struct Window {
     pub lost: BTreeMap<String, u64>,
     /// What profiling cost the target.
     pub cost: Cost,
+    /// How much of all waits is told of keys and of holders; absent where nobody
+    /// waited.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attribution: Option<Attribution>,
+    /// What the figures do not include, in half a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub not_included: Vec<String>,
+}
+
+/// Waits of all locks together, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// All of them.
+    pub wait_ns: u64,
+    /// What belongs to keys; the rest belongs to none, or is not known to.
+    pub attributed_ns: u64,
+    /// What is charged to a known holder.
+    pub blamed_ns: u64,
 }
 
 /// What profiling cost the target.
@@ -86,12 +104,16 @@ pub struct Ops {
     pub iterate: u64,
     pub clear: u64,
     pub grow: u64,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub miss: u64,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub promote: u64,
 }
 
 impl Ops {
-    /// Of all kinds.
+    /// Those that the program asked for: not what a map does by itself.
     pub fn total(&self) -> u64 {
-        [self.insert, self.delete, self.iterate, self.clear, self.grow]
+        [self.insert, self.delete, self.iterate, self.clear]
             .into_iter()
             .fold(self.lookup, u64::saturating_add)
     }
@@ -115,15 +137,46 @@ pub struct Map {
     pub label: Option<String>,
     /// Its operations.
     pub ops: Ops,
+    /// Its elements at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub len: Option<u64>,
+    /// Its elements at the end of the first interval in which it was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub len_first: Option<u64>,
+    /// Its size over time, oldest first; at most 24 steps, none where there is but one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sizes: Vec<MapSize>,
     /// Operations whose key could not be read; absent when there are none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub unreadable_keys: u64,
-    /// Its keys, most operations first.
+    /// The same by reason: `memory`, `type`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub unreadable: BTreeMap<String, u64>,
+    /// Its keys, most operations first: those with most operations, and those with
+    /// most waits and blame.
     pub keys: Vec<Key>,
     /// Distinct keys that were tracked, of which `keys` may be the first few.
     pub keys_tracked: u64,
     /// Where it is used, most operations first.
     pub callers: Vec<Caller>,
+    /// The stacks of some of its operations, most operations first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stacks: Vec<OpStack>,
+}
+
+/// The size of a map at the end of a part of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapSize {
+    /// The end, ns since the run began.
+    pub at_ns: u64,
+    /// Elements then.
+    pub len: u64,
+    /// Inserts in that part, of new keys and of old ones.
+    pub insert: u64,
+    /// Deletes in that part.
+    pub delete: u64,
+    /// How often the table grew in that part.
+    pub grow: u64,
 }
 
 /// One key.
@@ -143,6 +196,12 @@ pub struct Key {
     /// The key is longer than what was carried, and others may begin the same.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cut: bool,
+    /// Waits for locks that belong to this key; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wait: Option<H>,
+    /// Others' waits while a lock was held for this key; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub blame: Option<H>,
 }
 
 /// A place in the code that uses a map.
@@ -154,6 +213,19 @@ pub struct Caller {
     pub ops: Ops,
     /// How far `ops` in all may be off (95%), in operations; 0 when exact.
     #[serde(default)]
+    pub margin: u64,
+}
+
+/// From where a map is used, and by which way that was reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpStack {
+    /// Innermost first.
+    pub stack: Vec<Frame>,
+    /// Operations, scaled from the sample to all.
+    pub ops: Ops,
+    /// Operations that told this stack.
+    pub samples: u64,
+    /// How far `ops` in all may be off (95%), in operations; 0 when exact.
     pub margin: u64,
 }
 
@@ -170,7 +242,7 @@ pub struct Lock {
     /// What a person would call it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
-    /// Ids of the maps it guards, where known.
+    /// Ids of the maps whose keys its waits belong to, where known.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub maps: Vec<String>,
     /// Waits that ended.
@@ -178,28 +250,151 @@ pub struct Lock {
     /// The distribution behind `wait`, shortest first, for drawing; may be empty.
     #[serde(skip)]
     pub wait_buckets: Vec<Bucket>,
+    /// Waits of readers, where they are told from writers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub read: Option<WaitSum>,
+    /// Waits of writers, where they are told from readers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub write: Option<WaitSum>,
     /// Holds, where both ends are known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hold: Option<H>,
+    /// How much of the waits belongs to keys, ns; absent when none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub attributed_ns: u64,
+    /// How much of the waits is charged to a known holder, ns; absent when none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub blamed_ns: u64,
     /// Who waited, longest total first.
     pub waiters: Vec<Waiter>,
+    /// Who made others wait, longest total first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub holders: Vec<Holder>,
+    /// Who made whom wait, longest total first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pairs: Vec<Pair>,
     /// Tasks still waiting at the end.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub open_waits: u64,
     /// The longest of those so far, ns.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub open_max_ns: u64,
+    /// The longest of those, longest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub open: Vec<Open>,
+}
+
+/// In which way a lock is wanted or held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Shared with other readers.
+    Read,
+    /// Alone.
+    Write,
+}
+
+/// Waits, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitSum {
+    /// How many.
+    pub count: u64,
+    /// How long in all, ns.
+    pub wait_ns: u64,
 }
 
 /// A stack that waited.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Waiter {
     /// Innermost first.
     pub stack: Vec<Frame>,
+    /// In which way the lock was wanted; absent where it knows only one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mode: Option<Mode>,
     /// Waits.
     pub count: u64,
     /// Their sum, ns.
     pub wait_ns: u64,
+    /// A few of the goroutines, elsewhere threads, that waited.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub goroutines: Vec<u64>,
+    /// The keys that most of the wait belongs to, longest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub keys: Vec<KeyPart>,
+}
+
+/// A stack that had the lock while others waited.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Innermost first.
+    pub stack: Vec<Frame>,
+    /// In which way the lock was held; absent where it knows only one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mode: Option<Mode>,
+    /// Waits, or parts of them, that are charged to it.
+    pub count: u64,
+    /// Their sum, ns.
+    pub blame_ns: u64,
+    /// A few of the goroutines, elsewhere threads, that held.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub goroutines: Vec<u64>,
+    /// The keys that it was held for, longest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub keys: Vec<KeyPart>,
+}
+
+/// What part of a stack's waits a key has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPart {
+    /// Id of its map.
+    pub map: String,
+    /// The key.
+    pub key: String,
+    /// Waits, or parts of them.
+    pub count: u64,
+    /// Their sum, ns.
+    pub wait_ns: u64,
+}
+
+/// Who made whom wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Who had the lock.
+    pub holder: Party,
+    /// Who waited meanwhile.
+    pub waiter: Party,
+    /// Waits, or parts of them.
+    pub count: u64,
+    /// Their sum, ns.
+    pub wait_ns: u64,
+}
+
+/// One side of a [`Pair`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Id of the key's map.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub map: Option<String>,
+    /// The key it was about, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// Innermost first; empty where it is not known.
+    pub stack: Vec<Frame>,
+}
+
+/// A wait that goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// Innermost first.
+    pub stack: Vec<Frame>,
+    /// In which way the lock is wanted; absent where it knows only one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mode: Option<Mode>,
+    /// The goroutine, elsewhere the thread, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub goroutine: Option<u64>,
+    /// How long so far, ns.
+    pub waited_ns: u64,
 }
 
 /// A distribution of times, ns. Count, sum, min and max are exact, percentiles

@@ -4,6 +4,7 @@
 //! instruction starts, with operands intact and their cost class known, and
 //! every candidate left out with its reason. Attaches nothing.
 
+mod inner;
 mod plan;
 mod verify;
 mod walk;
@@ -11,7 +12,7 @@ mod x86_64;
 
 use serde::Serialize;
 
-use crate::catalog::{KeyFormat, Role};
+use crate::catalog::{KeyFormat, Mode, Role, With};
 use crate::target::{Module, Target};
 
 pub use plan::plan;
@@ -32,12 +33,18 @@ pub enum Cost {
 pub enum Program {
     /// `map_op`
     MapOp,
+    /// `typed_map_op`, for keys that Go's types describe
+    TypedMapOp,
     /// `wait_begin`
     WaitBegin,
     /// `wait_park`
     WaitPark,
     /// `wait_end`
     WaitEnd,
+    /// `spin_begin`
+    SpinBegin,
+    /// `release`
+    Release,
     /// `acquire_enter`
     AcquireEnter,
     /// `acquire_return`, a uretprobe
@@ -77,6 +84,8 @@ pub struct Site {
     pub kind: String,
     /// How keys are shown unless type information says better.
     pub format: KeyFormat,
+    /// In which way the lock is held or wanted, where the site knows but one.
+    pub mode: Option<Mode>,
 }
 
 /// Which entries are wanted.
@@ -121,6 +130,10 @@ pub struct Plan {
     pub sites: Vec<Site>,
     /// What was considered and left out.
     pub left_out: Vec<LeftOut>,
+    /// What the program has and nobody asked to see, in the order of [`With`].
+    pub off: Vec<With>,
+    /// What was taken for granted, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// A function that the user named cannot be probed.
@@ -134,6 +147,18 @@ pub struct PlanError {
 }
 
 impl Plan {
+    /// Has at most this many bytes of each key read, 1 to [`probe_ebpf::LONG_KEY`]; 0: as
+    /// many as fit.
+    pub fn limit_keys(&mut self, bytes: u8) {
+        self.sites.iter_mut().for_each(|site| site.descriptor.key_limit = bytes);
+    }
+
+    /// Most bytes of a key that are read.
+    pub fn key_limit(&self) -> usize {
+        let limit = self.sites.first().map_or(0, |site| site.descriptor.key_limit);
+        if limit == 0 { probe_ebpf::LONG_KEY } else { usize::from(limit) }
+    }
+
     /// Fails if a function that the user named has no probe.
     pub fn require(&self) -> Result<(), PlanError> {
         match self.left_out.iter().find(|left| left.required) {
@@ -147,6 +172,7 @@ impl Plan {
     /// Fills in what depends on where the modules are loaded. To be called again
     /// once a launched program has been released and its target refreshed.
     pub fn rebase(&mut self, target: &Target) {
+        inner::skip(self, target);
         for site in &mut self.sites {
             let Some((low, high)) = site.wrapper else {
                 continue;

@@ -10,7 +10,7 @@ use probe_ebpf::{MAX_SITES, Operand, key_kind, site_flags};
 use super::walk::{Body, Spot};
 use super::x86_64::RegSet;
 use super::{LeftOut, Only, Plan, Program, Site, verify, walk};
-use crate::catalog::{Entry, KeySource, Point, Role, Symbol, Task};
+use crate::catalog::{self, Entry, KeySource, Point, Role, Symbol, Task, glob};
 use crate::target::{FunctionKind, Module, Target};
 
 /// A function that an entry means.
@@ -93,7 +93,7 @@ fn search(target: &Target, entries: &[&Entry]) -> Search {
             Symbol::Exact(name) => exact.entry(name).or_default().push(index),
             Symbol::Glob(pattern) => globs.push((index, pattern)),
         }
-        if let Point::CallTo(name) = &entry.point {
+        if let Point::CallTo(name) | Point::After(name) = &entry.point {
             mentioned.insert(name);
         }
     }
@@ -131,34 +131,16 @@ fn search(target: &Target, entries: &[&Entry]) -> Search {
                 search.growth.insert((index, function.start));
             }
         }
-        // A name found in the executable is not looked for in its libraries.
-        let exactly = search.candidates[first..].iter().map(|candidate| candidate.entry);
-        found.extend(exactly.filter(|&entry| matches!(entries[entry].symbol, Symbol::Exact(_))));
+        // A name found in the executable is not looked for in its libraries, but a Go
+        // plugin calls copies of its own.
+        let exactly = search.candidates[first..].iter().filter(|candidate| {
+            candidate.kind != FunctionKind::Go
+                && matches!(entries[candidate.entry].symbol, Symbol::Exact(_))
+        });
+        found.extend(exactly.map(|candidate| candidate.entry));
     }
     search.candidates.sort_by_key(|candidate| (candidate.entry, candidate.module, candidate.start));
     search
-}
-
-/// Whether `text` matches `pattern`, in which `*` stands for any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
-        rest = &rest[at + part.len()..];
-    }
-    true
 }
 
 /// One line for what each runtime lacks, and one for each function the user named.
@@ -210,6 +192,7 @@ fn one_address_each(
     candidates: &[Candidate],
 ) -> Vec<Candidate> {
     let mut chosen: Vec<Candidate> = Vec::new();
+    let mut off = Vec::new();
     for group in candidates.chunk_by(|a, b| (a.entry, a.module) == (b.entry, b.module)) {
         let entry = entries[group[0].entry];
         let module = &target.modules()[group[0].module];
@@ -239,6 +222,11 @@ fn one_address_each(
             continue;
         }
         for candidate in functions {
+            if let Some(switch) = entry.off {
+                off.push(switch);
+                leave(&candidate.name, format!("off; --with {} turns it on", switch.name()));
+                continue;
+            }
             if entry.role == Role::Acquire && candidate.kind == FunctionKind::Go {
                 let reason = "Go functions cannot be timed to their return: Go moves its stacks, \
                               and a return probe would crash the program";
@@ -248,6 +236,9 @@ fn one_address_each(
             chosen.push(candidate.clone());
         }
     }
+    off.sort_unstable();
+    off.dedup();
+    plan.off = off;
     chosen
 }
 
@@ -333,7 +324,7 @@ fn place(
             let is_growth = |address| search.growth.contains(&(candidate.module, address));
             vec![body.start_spot(needed(entry), is_growth)?]
         }
-        Point::CallTo(name) => {
+        Point::CallTo(name) | Point::After(name) => {
             let key = (candidate.module, name.to_string());
             let targets = search.named.get(&key).map_or(&[][..], Vec::as_slice);
             if targets.is_empty() {
@@ -343,26 +334,47 @@ fn place(
             if calls.is_empty() {
                 return Err(format!("it has no direct call to {name}"));
             }
-            for call in &mut calls {
-                call.text = format!("call {name}");
+            if matches!(entry.point, Point::After(_)) {
+                body.after_calls_to(targets)
+                    .ok_or_else(|| format!("nothing behind its call to {name} can be probed"))?
+            } else {
+                for call in &mut calls {
+                    call.text = format!("call {name}");
+                }
+                calls
             }
-            calls
         }
     };
     for spot in &spots {
         verify::unchanged(target, module, candidate.start, spot)?;
     }
     let programs: &[Program] = match entry.role {
+        Role::Map(_) if matches!(entry.key, KeySource::Go { .. } | KeySource::GoIface { .. }) => {
+            &[Program::TypedMapOp]
+        }
         Role::Map(_) => &[Program::MapOp],
         Role::WaitBegin => &[Program::WaitBegin],
         Role::WaitPark => &[Program::WaitPark],
         Role::WaitEnd => &[Program::WaitEnd],
+        Role::SpinBegin => &[Program::SpinBegin],
+        Role::Release => &[Program::Release],
         Role::Acquire => &[Program::AcquireEnter, Program::AcquireReturn],
     };
     Ok(spots
         .iter()
         .flat_map(|spot| programs.iter().map(|&program| (program, spot.clone())))
         .collect())
+}
+
+fn flags(entry: &Entry) -> u16 {
+    let begins_asleep = entry.role == Role::WaitBegin && matches!(entry.point, Point::CallTo(_));
+    let flags = [
+        (entry.task == Task::Goroutine, site_flags::TASK_IS_R14),
+        (entry.may_wait, site_flags::MAY_WAIT),
+        (begins_asleep, site_flags::IS_PARK),
+        (entry.point != Point::Start, site_flags::IS_INSIDE),
+    ];
+    flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum()
 }
 
 /// What the kernel side is told of an entry; wrapper addresses come later.
@@ -373,11 +385,12 @@ fn descriptor(entry: &Entry) -> probe_ebpf::Site {
         KeySource::Str { pointer, len } => (key_kind::STR, 0, pointer, len),
         KeySource::CStr { pointer } => (key_kind::CSTR, 0, pointer, Operand::NONE),
         KeySource::Bytes { pointer, size } => (key_kind::BYTES, size, pointer, Operand::NONE),
+        KeySource::GoIface { type_word, data } => (key_kind::IFACE, 0, type_word, data),
         KeySource::Go { pointer } => (key_kind::GO, 0, pointer, Operand::NONE),
     };
     probe_ebpf::Site {
         key_kind: kind,
-        flags: if entry.task == Task::Goroutine { site_flags::TASK_IS_R14 } else { 0 },
+        flags: flags(entry),
         key_size,
         object: entry.object,
         key,
@@ -419,9 +432,12 @@ fn add(
     if spot.skip_if_guard_taken {
         descriptor.flags |= site_flags::SKIP_IF_GUARD_TAKEN;
     }
-    // In a Go function the goroutine is in R14 whoever named it.
-    if candidate.kind == FunctionKind::Go {
+    // In a Go function the goroutine is in R14, whatever the user says.
+    if candidate.kind == FunctionKind::Go && entry.required {
         descriptor.flags |= site_flags::TASK_IS_R14;
+    }
+    if descriptor.flags & site_flags::TASK_IS_R14 != 0 {
+        descriptor.goid_offset = goid_offset(plan, module);
     }
     plan.sites.push(Site {
         module: candidate.module,
@@ -438,7 +454,25 @@ fn add(
         runtime: entry.runtime,
         kind: entry.kind.to_string(),
         format: entry.format,
+        mode: entry.mode,
     });
+}
+
+/// Where the module's goroutines keep their number.
+fn goid_offset(plan: &mut Plan, module: &Module) -> u32 {
+    let version = module.image.go_version().unwrap_or("unknown");
+    let goid = catalog::goid(version);
+    if !goid.is_certain {
+        let note = format!(
+            "the Go version of {} is {version}, with which mapprof was never tried: goroutine \
+             numbers are read as in the newest it knows, and may be wrong",
+            module.name
+        );
+        if !plan.notes.contains(&note) {
+            plan.notes.push(note);
+        }
+    }
+    goid.offset
 }
 
 #[cfg(test)]

@@ -104,6 +104,22 @@ impl Body {
         calls.filter_map(|step| Some(Spot::new(step, step.cost?))).collect()
     }
 
+    /// Behind each direct call to one of the addresses, the first instruction that the
+    /// kernel emulates before control can turn elsewhere; `None` where a call has none.
+    pub(super) fn after_calls_to(&self, targets: &[u64]) -> Option<Vec<Spot>> {
+        let behind = |call: Spot| {
+            for step in self.from(call.address + call.len) {
+                match step.cost {
+                    Some(Cost::Emulated) => return Some(Spot::new(step, Cost::Emulated)),
+                    _ if step.flow != Flow::Next => return None,
+                    _ => {}
+                }
+            }
+            None
+        };
+        self.calls_to(targets).into_iter().map(behind).collect()
+    }
+
     /// Whether the body calls or jumps to the address directly.
     pub(super) fn leads_to(&self, address: u64) -> bool {
         self.steps.iter().any(|step| match step.flow {
@@ -318,5 +334,21 @@ mod tests {
         assert!(body.leads_to(START + 0x600) && !body.leads_to(START + 0x700));
         let found: Vec<_> = relative_calls(&code, START, START + 0x600).collect();
         assert_eq!(found, [START + 6]);
+    }
+
+    #[test]
+    fn behind_a_call_is_the_first_emulated_instruction() {
+        let behind = |code: &[u8]| {
+            let mut call = vec![0x55];
+            relative(&mut call, &[0xe8], START + 0x500);
+            call.extend(code);
+            let spots = Body::new(&call, START).after_calls_to(&[START + 0x500])?;
+            Some(spots.iter().map(|spot| spot.address - START).collect::<Vec<_>>())
+        };
+        // mov eax, edx; lock cmpxchg [rdi], ecx; jmp
+        assert_eq!(behind(&[0x89, 0xd0, 0xf0, 0x0f, 0xb1, 0x0f, 0xeb, 0x10]), Some(vec![12]));
+        assert_eq!(behind(&[0x74, 0x10, 0x55]), Some(vec![6]), "je");
+        assert_eq!(behind(&[0x89, 0xd0, 0xc3, 0x55]), None, "ret");
+        assert_eq!(behind(&[0x89, 0xd0]), None);
     }
 }

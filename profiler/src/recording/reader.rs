@@ -29,7 +29,7 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
-    /// Its layout is a later one.
+    /// Its layout is an earlier or a later one.
     #[error(
         "the recording {} has format version {version}, this mapprof reads version {VERSION}: \
          use the mapprof that recorded it, or a newer one",

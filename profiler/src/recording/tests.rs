@@ -126,7 +126,7 @@ fn a_lost_header_leaves_the_figures() {
 }
 
 #[test]
-fn foreign_and_newer_files_are_refused_by_name() {
+fn foreign_older_and_newer_files_are_refused_by_name() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("x.mprof");
     for foreign in [&b""[..], b"map", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0", &MAGIC] {
@@ -135,9 +135,12 @@ fn foreign_and_newer_files_are_refused_by_name() {
         assert!(matches!(error, ReadError::Foreign { .. }), "{error}");
         assert!(error.to_string().contains("x.mprof"));
     }
-    fs::write(&path, [&MAGIC[..], &9_u32.to_le_bytes()].concat()).unwrap();
-    let error = Reader::open(&path).unwrap_err();
-    assert!(matches!(error, ReadError::Version { version: 9, .. }), "{error}");
+    for other in [super::format::VERSION - 1, 9] {
+        fs::write(&path, [&MAGIC[..], &other.to_le_bytes()].concat()).unwrap();
+        let error = Reader::open(&path).unwrap_err();
+        assert!(matches!(error, ReadError::Version { version, .. } if version == other), "{error}");
+        assert!(error.to_string().contains("use the mapprof that recorded it"), "{error}");
+    }
     let error = read(&dir.path().join("missing")).unwrap_err();
     assert!(
         matches!(error, ReadError::Io { .. }) && error.to_string().contains("missing"),

@@ -1,10 +1,10 @@
-//! Waits by stack, for flame graph tools: `outermost;…;innermost ns` lines, those
-//! of all locks together.
+//! Waits, blame or operations by stack, for flame graph tools: `outermost;…;innermost
+//! weight` lines, those of all locks or maps together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::ReportError;
+use super::{By, ReportError};
 use crate::model::Frame;
 use crate::model::summary::Summary;
 
@@ -12,24 +12,47 @@ use crate::model::summary::Summary;
 const NO_STACK: &str = "(no stack)";
 
 /// One line for each stack, in the order of their text.
-pub(super) fn render(summary: &Summary) -> Result<String, ReportError> {
+pub(super) fn render(summary: &Summary, by: By) -> Result<String, ReportError> {
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-    for waiter in summary.locks.iter().flat_map(|lock| &lock.waiters) {
-        let sum = stacks.entry(line(&waiter.stack)).or_default();
-        *sum = sum.saturating_add(waiter.wait_ns);
+    for (stack, weight) in rows(summary, by) {
+        let sum = stacks.entry(line(stack)).or_default();
+        *sum = sum.saturating_add(weight);
     }
     // What took no time has no width, and some tools take it for an error.
-    stacks.retain(|_, &mut wait_ns| wait_ns > 0);
+    stacks.retain(|_, &mut weight| weight > 0);
     if stacks.is_empty() {
-        return Err(ReportError::NoWaits);
+        return Err(match by {
+            By::Wait => ReportError::NoWaits,
+            By::Blame => ReportError::NoBlame,
+            By::Ops => ReportError::NoStacks,
+        });
     }
     // Tools add them up, and what a damaged recording says may be any number.
     let most = u64::MAX / stacks.len() as u64;
     let mut text = String::new();
-    for (stack, wait_ns) in stacks {
-        let _ = writeln!(text, "{stack} {}", wait_ns.min(most));
+    for (stack, weight) in stacks {
+        let _ = writeln!(text, "{stack} {}", weight.min(most));
     }
     Ok(text)
+}
+
+/// Stacks with what they weigh.
+fn rows(summary: &Summary, by: By) -> Vec<(&[Frame], u64)> {
+    let (maps, locks) = (summary.maps.iter(), summary.locks.iter());
+    match by {
+        By::Wait => {
+            let waiters = locks.flat_map(|lock| &lock.waiters);
+            waiters.map(|waiter| (&waiter.stack[..], waiter.wait_ns)).collect()
+        }
+        By::Blame => {
+            let holders = locks.flat_map(|lock| &lock.holders);
+            holders.map(|holder| (&holder.stack[..], holder.blame_ns)).collect()
+        }
+        By::Ops => {
+            let stacks = maps.flat_map(|map| &map.stacks);
+            stacks.map(|stack| (&stack.stack[..], stack.ops.total())).collect()
+        }
+    }
 }
 
 fn line(stack: &[Frame]) -> String {

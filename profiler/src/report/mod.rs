@@ -26,9 +26,9 @@ pub enum Format {
     Text,
     /// The contract `mapprof.summary.v1`, see `profiler/schema/summary.v1.json`.
     Json,
-    /// Lock waits as `outermost;…;innermost ns` lines.
+    /// Stacks as `outermost;…;innermost weight` lines; see [`By`].
     Folded,
-    /// Lock waits as an SVG flame graph.
+    /// Stacks as an SVG flame graph; see [`By`].
     Flamegraph,
 }
 
@@ -50,6 +50,60 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// What the stacks of [`Format::Folded`] and [`Format::Flamegraph`] are weighed by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum By {
+    /// Who waited for locks, ns.
+    #[default]
+    Wait,
+    /// Who held locks that others waited for, ns of their waits.
+    Blame,
+    /// Who used maps, operations scaled from a sample.
+    Ops,
+}
+
+impl By {
+    /// Everything there is to weigh by.
+    pub const ALL: [Self; 3] = [Self::Wait, Self::Blame, Self::Ops];
+
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Blame => "blame",
+            Self::Ops => "ops",
+        }
+    }
+
+    /// What it is counted in.
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::Wait | Self::Blame => "ns",
+            Self::Ops => "operations",
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A weight that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("stacks cannot be weighed by {0:?}; choose wait, blame or ops")]
+pub struct UnknownBy(String);
+
+impl FromStr for By {
+    type Err = UnknownBy;
+
+    fn from_str(name: &str) -> Result<Self, UnknownBy> {
+        let found = Self::ALL.into_iter().find(|by| by.name() == name);
+        found.ok_or_else(|| UnknownBy(name.to_owned()))
     }
 }
 
@@ -76,6 +130,18 @@ pub enum ReportError {
          the text and json formats show what was"
     )]
     NoWaits,
+    /// The stacks were to be weighed by blame.
+    #[error(
+        "no holder of a contended lock was seen, so there is nothing to draw by blame; \
+         --by wait shows who waited"
+    )]
+    NoBlame,
+    /// The stacks were to be weighed by operations.
+    #[error(
+        "no stack of a map operation was sampled, so there is nothing to draw by ops; \
+         the text and json formats show the call sites"
+    )]
+    NoStacks,
     /// The flame graph cannot be drawn.
     #[error("cannot draw the flame graph: {0}; the folded format has the same data")]
     Flamegraph(#[source] std::io::Error),
@@ -84,12 +150,17 @@ pub enum ReportError {
     Json(#[source] serde_json::Error),
 }
 
-/// The summary in this format.
+/// The summary in this format, stacks weighed by [`By::Wait`].
 pub fn render(format: Format, summary: &Summary) -> Result<Vec<u8>, ReportError> {
+    render_by(format, By::Wait, summary)
+}
+
+/// The summary in this format, stacks weighed like this.
+pub fn render_by(format: Format, by: By, summary: &Summary) -> Result<Vec<u8>, ReportError> {
     match format {
         Format::Text => Ok(text::render(summary).into_bytes()),
         Format::Json => json::render(summary),
-        Format::Folded => folded::render(summary).map(String::into_bytes),
-        Format::Flamegraph => flamegraph::render(summary),
+        Format::Folded => folded::render(summary, by).map(String::into_bytes),
+        Format::Flamegraph => flamegraph::render(summary, by),
     }
 }

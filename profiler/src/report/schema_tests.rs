@@ -23,8 +23,6 @@ fn full() -> Summary {
     findings::attach(&mut summary);
     // What nothing fills in yet is part of the contract, too.
     summary.maps[0].label = Some("sessions".to_owned());
-    summary.locks[0].hold = Some(summary.locks[0].wait);
-    summary.locks[0].maps = vec![summary.maps[0].id.clone()];
     summary
 }
 
@@ -90,6 +88,16 @@ fn a_broken_summary_is_invalid() {
         ("/maps/0/address", json!(12)),
         ("/maps/0/ops/lookup", json!(null)),
         ("/locks/0/wait/p50_ns", json!(0.5)),
+        ("/locks/0/hold/max_ns", json!(-1)),
+        ("/locks/0/holders/0/keys/0/map", json!(1)),
+        ("/locks/0/holders", json!([])),
+        ("/locks/1/waiters/0/mode", json!("Read")),
+        ("/locks/1/open/0/goroutine", json!(0)),
+        ("/locks/0/pairs/0/holder/stack", json!(null)),
+        ("/maps/0/keys/0/wait", json!(12)),
+        ("/maps/0/len", json!("12")),
+        ("/maps/0/stacks/0/samples", json!(0.5)),
+        ("/maps/1/unreadable", json!({ "whim": 1 })),
         ("/findings/0/severity", json!("fatal")),
     ];
     for (path, value) in cases {

@@ -3,7 +3,7 @@ use unicode_width::UnicodeWidthStr;
 use super::*;
 use crate::findings;
 use crate::model::summary::Waiter;
-use crate::model::{Session, TargetInfo, fixture};
+use crate::model::{Frame, Session, TargetInfo, fixture};
 
 /// Keys as many as `stat` shows by default and more.
 const KEYS: usize = 12;
@@ -44,6 +44,38 @@ fn golden_folded() {
 }
 
 #[test]
+fn golden_folded_by_blame_and_ops() {
+    for by in [By::Blame, By::Ops] {
+        let text = render_by(Format::Folded, by, &summary()).unwrap();
+        insta::assert_snapshot!(format!("folded_{by}"), String::from_utf8(text).unwrap());
+    }
+}
+
+#[test]
+fn flamegraphs_say_what_they_are_by() {
+    let svg =
+        |by| String::from_utf8(render_by(Format::Flamegraph, by, &summary()).unwrap()).unwrap();
+    for (by, title, frame) in [
+        (By::Blame, "690ms in 132 waits within 3.00s", "main.(*Cache).Refresh"),
+        (By::Ops, "8.18k operations, from 105 sampled stacks within 3.00s", "main.(*Cache).Put"),
+    ] {
+        let svg = svg(by);
+        assert!(svg.contains(title) && svg.contains(frame), "{svg}");
+    }
+}
+
+#[test]
+fn without_stacks_there_is_nothing_to_draw_by_them() {
+    for (by, words) in [(By::Blame, "no holder of"), (By::Ops, "no stack of a map operation")] {
+        for format in [Format::Folded, Format::Flamegraph] {
+            let error = render_by(format, by, &empty()).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
+    }
+    assert!("weight".parse::<By>().unwrap_err().to_string().contains("wait, blame or ops"));
+}
+
+#[test]
 fn golden_flamegraph() {
     insta::assert_snapshot!("flamegraph", rendered(Format::Flamegraph, &summary()));
 }
@@ -63,6 +95,43 @@ fn text_fits_and_commands_no_terminal() {
         }
         assert!(text.ends_with('\n'));
     }
+}
+
+#[test]
+fn text_names_the_keys_that_are_slow_and_not_hot() {
+    let text = rendered(Format::Text, &summary());
+    assert!(text.contains("529ms  \"user:7\""), "{text}");
+    let mut quick = summary();
+    quick.maps[0].keys.iter_mut().for_each(|key| (key.wait, key.blame) = (None, None));
+    assert!(!rendered(Format::Text, &quick).contains("share     ops           wait"), "{text}");
+}
+
+#[test]
+fn text_tells_a_length_that_falls() {
+    let mut summary = summary();
+    (summary.maps[0].len, summary.maps[0].len_first) = (Some(3), Some(40));
+    assert!(rendered(Format::Text, &summary).contains("3 elements (-37 since first seen)"));
+}
+
+#[test]
+fn text_tells_call_sites_apart_that_are_inlined_into_several_functions() {
+    let mut summary = summary();
+    let map = &mut summary.maps[0];
+    let caller = |functions: &[&str]| {
+        let mut caller = map.callers[0].clone();
+        let frame = caller.frames[0].clone();
+        let named = |name: &&str| Frame { function: (*name).to_owned(), ..frame.clone() };
+        caller.frames = functions.iter().map(named).collect();
+        caller
+    };
+    map.callers =
+        [&["get", "one"][..], &["get", "two"], &["put", "three"], &["solo"]].map(caller).into();
+    let text = rendered(Format::Text, &summary);
+    let at = "(cache.go:42)";
+    for line in [format!(" get {at} ← one {at}\n"), format!(" get {at} ← two {at}\n")] {
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(text.contains(&format!(" put {at}\n")) && text.contains(&format!(" solo {at}\n")));
 }
 
 #[test]
@@ -123,7 +192,7 @@ fn folded_lines_survive_any_name() {
         .map(|(function, wait_ns)| {
             let mut stack = summary.locks[0].waiters[0].stack.clone();
             (*function).clone_into(&mut stack[0].function);
-            Waiter { stack, count: 1, wait_ns }
+            Waiter { stack, count: 1, wait_ns, ..Waiter::default() }
         })
         .collect();
     let depth = summary.locks[0].waiters[0].stack.len();

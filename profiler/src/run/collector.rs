@@ -16,9 +16,14 @@ use nix::time::{ClockId, clock_gettime};
 use probe_ebpf::{Loss, Op};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{End, Options, Reason, Update, resolver::TargetResolver};
+use super::{
+    End, Options, Reason, Update,
+    follow::{Era, Wanted},
+    lengths::Lengths,
+    resolver::TargetResolver,
+};
 use crate::{
-    decode::{Decoder, Sink},
+    decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
     kernel::{Attachment, Counters, Counts, HitCosts, Kernel, KernelError, Rings},
     model::{Builder, LockId, MapId, Slice, SliceMeta, StackId},
     placement::{Cost, Plan},
@@ -26,21 +31,26 @@ use crate::{
 };
 
 /// Pause between two looks at the rings.
-const NAP: Duration = Duration::from_millis(3);
+pub(super) const NAP: Duration = Duration::from_millis(3);
 /// Nice value of the collecting thread.
 const NICE: libc::c_int = -15;
 /// How often the target's life and mappings are looked at.
-const CHECK: Duration = Duration::from_millis(20);
+pub(super) const CHECK: Duration = Duration::from_millis(20);
 
 pub(super) struct Collector {
-    kernel: Kernel,
-    rings: Rings,
+    pub(super) kernel: Kernel,
+    pub(super) rings: Rings,
     counters: Counters,
     /// `None` once the probes are out.
-    attachment: Option<Attachment>,
-    decoder: Decoder<TargetResolver>,
-    tally: Tally,
-    plan: Plan,
+    pub(super) attachment: Option<Attachment>,
+    pub(super) decoder: Decoder<TargetResolver>,
+    pub(super) tally: Tally,
+    lengths: Lengths,
+    pub(super) plan: Plan,
+    pub(super) wanted: Wanted,
+    pub(super) era: Era,
+    /// Modules that the plan knows.
+    pub(super) planned: usize,
     costs: HitCosts,
     options: Options,
     stop: Arc<AtomicBool>,
@@ -53,11 +63,9 @@ pub(super) struct Collector {
     malformed: u64,
 }
 
-/// The model's builder, and the hits behind what it is given.
-struct Tally {
+/// The model's builder.
+pub(super) struct Tally {
     builder: Builder,
-    records: u64,
-    waits: u64,
 }
 
 impl Sink for Tally {
@@ -67,19 +75,34 @@ impl Sink for Tally {
         map: MapId,
         op: Op,
         key: Option<(&[u8], u64)>,
-        unreadable: bool,
+        unreadable: Option<Unreadable>,
         caller: u64,
     ) {
         self.builder.operation(map, op, key, unreadable, caller);
     }
 
-    fn wait(&mut self, lock: LockId, stack: StackId, duration_ns: u64) {
-        self.waits += 1;
-        self.builder.wait(lock, stack, duration_ns);
+    fn op_stack(&mut self, map: MapId, op: Op, stack: StackId) {
+        self.builder.op_stack(map, op, stack);
     }
 
-    fn open_wait(&mut self, lock: LockId, waited_ns: u64) {
-        self.builder.open_wait(lock, waited_ns);
+    fn wait(&mut self, wait: &WaitEvent) {
+        self.builder.wait(wait);
+    }
+
+    fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64) {
+        self.builder.key_wait(lock, key, ns);
+    }
+
+    fn blame(&mut self, part: &BlameEvent) {
+        self.builder.blame(part);
+    }
+
+    fn hold(&mut self, lock: LockId, ns: u64) {
+        self.builder.hold(lock, ns);
+    }
+
+    fn open_wait(&mut self, wait: &WaitEvent) {
+        self.builder.open_wait(wait);
     }
 }
 
@@ -91,6 +114,7 @@ impl Collector {
         counters: Counters,
         target: Target,
         plan: Plan,
+        wanted: Wanted,
         costs: HitCosts,
         options: Options,
         stop: Arc<AtomicBool>,
@@ -99,6 +123,7 @@ impl Collector {
         let logger = if options.debug { kernel.logger().ok() } else { None };
         let counts = counters.read().unwrap_or_default();
         let cpu_ns = target.cpu_ns();
+        let planned = target.modules().len();
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
         let now = Instant::now();
         Self {
@@ -107,8 +132,12 @@ impl Collector {
             counters,
             attachment: None,
             decoder,
-            tally: Tally { builder: Builder::new(options.limits), records: 0, waits: 0 },
+            tally: Tally { builder: Builder::new(options.limits) },
+            lengths: Lengths::default(),
             plan,
+            wanted,
+            era: Era::default(),
+            planned,
             costs,
             options,
             stop,
@@ -125,17 +154,45 @@ impl Collector {
     /// Puts the probes in place. The first of them are hit while the last are not
     /// in yet, so the rings are drained meanwhile.
     pub(super) fn attach(&mut self) -> Result<&Attachment, KernelError> {
-        let target = &self.decoder.resolver().target;
-        let pid = target.pid().unwrap_or(0) as u32;
-        let paths: Vec<PathBuf> =
-            target.modules().iter().map(|module| module.attach_path.clone()).collect();
+        self.teach_types();
+        let (paths, pid) = self.attach_points();
         let Self { kernel, plan, .. } = self;
         let attachment = drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || {
             Attachment::new(kernel, plan, &paths, pid)
         })?;
-        let now = Instant::now();
-        (self.began, self.slice_began, self.slice_unix_ns) = (now, now, unix_ns());
+        (self.slice_began, self.slice_unix_ns) = (Instant::now(), unix_ns());
         Ok(self.attachment.insert(attachment))
+    }
+
+    /// Tells the kernel side of all types of keys that the program has, before it meets them.
+    fn teach_types(&mut self) {
+        let target = &self.decoder.resolver().target;
+        let layouts: Vec<_> = (0..target.modules().len())
+            .flat_map(|module| {
+                let types = target.go_module_types(module);
+                types.maps.into_iter().map(|map| (map.key, map.layout)).chain(types.values)
+            })
+            .filter_map(|(address, layout)| Some((address, layout.to_abi()?)))
+            .collect();
+        // What it does not know it carries as it lies in memory, and the decoder asks.
+        let _ = self.kernel.teach(layouts);
+    }
+
+    /// Tells the kernel side of types that it met without knowing them.
+    fn teach_wanted(&mut self) {
+        let wanted = self.decoder.take_layouts();
+        if !wanted.is_empty() {
+            let layouts =
+                wanted.iter().filter_map(|(address, layout)| Some((*address, layout.to_abi()?)));
+            let _ = self.kernel.teach(layouts);
+        }
+    }
+
+    /// The modules' files, and the process.
+    pub(super) fn attach_points(&mut self) -> (Vec<PathBuf>, u32) {
+        let target = &self.decoder.resolver().target;
+        let paths = target.modules().iter().map(|module| module.attach_path.clone());
+        (paths.collect(), target.pid().unwrap_or(0) as u32)
     }
 
     /// Takes the probes out, draining meanwhile; returns how long it took.
@@ -149,19 +206,25 @@ impl Collector {
     /// Collects until it is over.
     pub(super) fn run(mut self, updates: &UnboundedSender<Update>) {
         hurry();
+        self.began = Instant::now();
         // The first figures should not take a whole interval.
         let mut next = self.options.interval / 4;
         let mut next_check = Instant::now();
         let reason = loop {
             let taken = self.drain();
+            self.teach_wanted();
             if self.stop.load(Ordering::Relaxed) {
                 break Reason::Stopped;
             }
             let now = Instant::now();
             if now >= next_check {
                 next_check = now + CHECK;
-                if !self.decoder.resolver().target.is_alive() {
+                let target = &self.decoder.resolver().target;
+                if !target.is_alive() {
                     break Reason::TargetEnded;
+                }
+                if target.has_executed_again() && self.follow_exec(updates).is_err() {
+                    break Reason::Stopped;
                 }
             }
             if self.options.duration.is_some_and(|duration| now - self.began >= duration) {
@@ -172,7 +235,7 @@ impl Collector {
                 if self.close(updates).is_err() {
                     break Reason::Stopped;
                 }
-                self.look_for_modules();
+                self.look_for_modules(updates);
             }
             if taken < self.rings.turn() / 2 {
                 std::thread::sleep(NAP);
@@ -181,7 +244,7 @@ impl Collector {
         self.end(reason, updates);
     }
 
-    fn drain(&mut self) -> usize {
+    pub(super) fn drain(&mut self) -> usize {
         let taken = drain(&mut self.rings, &mut self.decoder, &mut self.tally);
         if let Some(logger) = &mut self.logger {
             logger.flush();
@@ -190,19 +253,23 @@ impl Collector {
     }
 
     /// Ends the slice that goes on and sends it.
-    fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+    pub(super) fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         let now_ns = monotonic_ns();
         self.decoder.settle(now_ns, &mut self.tally);
         if self.attachment.is_some() {
             self.note_open_waits(now_ns);
         }
         let meta = self.meta();
-        let slice = self.tally.builder.close(meta);
+        let mut slice = self.tally.builder.close(meta);
         self.decoder.define_addresses(addresses(&slice));
         let mut definitions = self.decoder.definitions();
         let stacks: Vec<u64> = definitions.stacks.values().flatten().copied().collect();
         self.decoder.define_addresses(stacks.into_iter());
         definitions.frames.extend(self.decoder.definitions().frames);
+        self.lengths.define(&definitions);
+        let target = &self.decoder.resolver().target;
+        self.lengths.fill(&mut slice, |address| target.live_u64(address));
+        self.era.mark(&mut definitions, &mut slice);
         let update =
             Update::Interval { definitions: Box::new(definitions), slice: Box::new(slice) };
         updates.send(update).map_err(drop)
@@ -235,17 +302,15 @@ impl Collector {
         if malformed > 0 {
             lost.insert("malformed".to_owned(), malformed);
         }
-        let records = std::mem::take(&mut self.tally.records);
-        // Beside its record, a wait has hits where it begins and where it parks.
-        let hits = records + 2 * std::mem::take(&mut self.tally.waits) + lost_hits + counts.skipped
-            - self.counts.skipped;
+        let Seen { events, hits } = self.decoder.take_seen();
+        let hits = hits + lost_hits + counts.skipped - self.counts.skipped;
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
         let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
         let meta = SliceMeta {
             start_unix_ns: self.slice_unix_ns,
             duration_ns,
             observed_ns: duration_ns,
-            events: records,
+            events,
             hits,
             probe_ns: hits * self.cost_of_a_hit(),
             target_cpu_ns,
@@ -271,13 +336,15 @@ impl Collector {
 
     /// A launched program maps its libraries after its probes are in place; any
     /// program may load more.
-    fn look_for_modules(&mut self) {
+    fn look_for_modules(&mut self, updates: &UnboundedSender<Update>) {
         self.decoder.resolver().refresh();
         if self.decoder.resolver().take_changed() {
             self.plan.rebase(&self.decoder.resolver().target);
             let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
             // Where this fails call sites name a wrapper; counts are right.
             let _ = self.kernel.describe(&descriptors);
+            self.teach_types();
+            self.follow_modules(updates);
         }
     }
 
@@ -298,13 +365,11 @@ impl Collector {
 
 /// Takes what has arrived; returns how many records that was.
 fn drain(rings: &mut Rings, decoder: &mut Decoder<TargetResolver>, tally: &mut Tally) -> usize {
-    let taken = rings.drain(|record| decoder.record(record, tally));
-    tally.records += taken as u64;
-    taken
+    rings.drain(|record| decoder.record(record, tally))
 }
 
 /// Does something that takes long, on another thread, while this one drains.
-fn drain_while<T: Send>(
+pub(super) fn drain_while<T: Send>(
     rings: &mut Rings,
     decoder: &mut Decoder<TargetResolver>,
     tally: &mut Tally,

@@ -5,6 +5,8 @@
 //! and slices while it lasts, then why it ended.
 
 mod collector;
+mod follow;
+mod lengths;
 mod resolver;
 
 use std::{
@@ -19,12 +21,15 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
+    catalog::{Role, With},
     kernel::{Kernel, KernelError, LoadOptions, Method},
     model::{Definitions, Limits, Slice, TargetInfo},
     placement::{Cost, Plan},
     target::Target,
 };
 use collector::Collector;
+
+pub use follow::Wanted;
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,8 @@ pub enum Update {
         /// What happened.
         slice: Box<Slice>,
     },
+    /// Something happened to the target that the user should know.
+    Notice(String),
     /// The last of all.
     End(End),
 }
@@ -110,8 +117,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Puts the probes of `plan` in place and begins to collect.
-    pub fn start(target: Target, plan: Plan, options: Options) -> Result<Self, KernelError> {
+    /// Puts the probes of `plan`, which was made of what is `wanted`, in place and
+    /// begins to collect.
+    pub fn start(
+        target: Target,
+        plan: Plan,
+        wanted: Wanted,
+        options: Options,
+    ) -> Result<Self, KernelError> {
         let began = Instant::now();
         let mut kernel = Kernel::load(LoadOptions {
             tgid: 0,
@@ -123,12 +136,21 @@ impl Run {
         let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
         let counters = kernel.counters()?;
-        let info = describe(&target);
+        let info = describe(&target, &plan);
         let stop = Arc::new(AtomicBool::new(false));
         let names: Vec<_> =
             plan.sites.iter().map(|site| (site.function.clone(), site.address)).collect();
-        let mut collector =
-            Collector::new(kernel, rings, counters, target, plan, costs, options, stop.clone());
+        let mut collector = Collector::new(
+            kernel,
+            rings,
+            counters,
+            target,
+            plan,
+            wanted,
+            costs,
+            options,
+            stop.clone(),
+        );
         let attachment = collector.attach()?;
         let attached = attachment.attached;
         let refused = attachment.refused.iter().map(|refused| {
@@ -165,7 +187,7 @@ impl Drop for Run {
     }
 }
 
-fn describe(target: &Target) -> TargetInfo {
+fn describe(target: &Target, plan: &Plan) -> TargetInfo {
     TargetInfo {
         pid: target.pid().unwrap_or(0) as u32,
         exe: target.exe().display().to_string(),
@@ -178,5 +200,54 @@ fn describe(target: &Target) -> TargetInfo {
             .unwrap_or_default()
             .trim()
             .to_owned(),
+        not_included: not_included(plan),
+    }
+}
+
+/// What these probes cannot see, and what is off, in half a sentence each.
+fn not_included(plan: &Plan) -> Vec<String> {
+    let sees_parks =
+        plan.sites.iter().any(|site| site.runtime == "go" && site.role == Role::WaitPark);
+    let sees_maps = plan.sites.iter().any(|site| matches!(site.role, Role::Map(_)));
+    let mut parts = if sees_parks { without(&plan.off) } else { Vec::new() };
+    if sees_parks && !sees_maps {
+        parts.push("map operations, and with them the keys of waits and holders".to_owned());
+    }
+    parts
+}
+
+/// What waits of Go's locks do not include with this off.
+fn without(off: &[With]) -> Vec<String> {
+    let (spin, others): (Vec<With>, Vec<With>) =
+        off.iter().partition(|&&switch| switch == With::Spin);
+    let spinning = match spin[..] {
+        [] => "waits that were over before the goroutine was put to sleep",
+        _ => With::Spin.what(),
+    };
+    let mut parts = vec![format!("{spinning} (a few microseconds each)")];
+    if !others.is_empty() {
+        let list = |text: fn(With) -> &'static str, comma: &str| {
+            others.iter().map(|&switch| text(switch)).collect::<Vec<_>>().join(comma)
+        };
+        let (what, names) = (list(With::what, ", "), list(With::name, ","));
+        parts.push(format!("waits for {what} (--with {names})"));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_off_is_named() {
+        let spinning = "spinning before a goroutine is put to sleep (a few microseconds each)";
+        let others = "waits for WaitGroups, channels (--with waitgroup,chan)";
+        assert_eq!(without(&[With::Waitgroup, With::Chan, With::Spin]), [spinning, others]);
+        assert_eq!(without(&[With::Spin]), [spinning]);
+        let short =
+            "waits that were over before the goroutine was put to sleep (a few microseconds each)";
+        assert_eq!(without(&[]), [short]);
+        assert_eq!(without(&[With::Cond]), [short, "waits for Conds (--with cond)"]);
     }
 }

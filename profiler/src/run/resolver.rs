@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     decode::{Resolver, TypeText},
-    target::{AddressKind, Frame, Symbolizer, Target},
+    target::{AddressKind, Frame, KeyShape, ReadMemory, Symbolizer, Target},
 };
 
 /// Least time between two looks for modules that an unknown address asks for.
@@ -48,8 +48,14 @@ impl TargetResolver {
 
 impl Resolver for TargetResolver {
     fn map_type(&mut self, address: u64) -> Option<TypeText> {
+        if self.target.locate(address).is_none() {
+            // Asked once for each type: of a plugin that was just loaded, or made by
+            // reflection, which lies in no module.
+            self.refresh();
+        }
         let found = self.target.go_map_type(address)?;
-        Some(TypeText { name: found.name, key: found.key_name, format: found.format })
+        let key_at = Some(found.key);
+        Some(TypeText { name: found.name, key: found.key_name, key_at, format: found.format })
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
@@ -59,5 +65,17 @@ impl Resolver for TargetResolver {
             self.refresh();
         }
         self.known_frames(return_address).to_vec()
+    }
+
+    fn key_type(&mut self, address: u64) -> Option<KeyShape> {
+        self.target.go_type(address)
+    }
+
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        ReadMemory::read(&self.target, address, buffer)
+    }
+
+    fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.target.read_constant(address, buffer)
     }
 }

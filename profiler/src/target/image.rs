@@ -104,8 +104,14 @@ pub struct Image {
 impl Image {
     /// Maps and checks the file.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let file =
+            File::open(path).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
+        Self::read(&file, path)
+    }
+
+    /// The same of a file that is open; `path` is what errors call it.
+    pub(super) fn read(mut file: &File, path: &Path) -> Result<Self, ImageError> {
         let io = |source| ImageError::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         if !metadata.is_file() {
             return Err(io(std::io::Error::other("not a regular file")));
@@ -120,7 +126,7 @@ impl Image {
         if !magic.starts_with(&elf::ELFMAG) {
             return Err(ImageError::NotElf { path: path.to_owned() });
         }
-        Self::parse(path, mmap::map(&file).map_err(io)?)
+        Self::parse(path, mmap::map(file).map_err(io)?)
     }
 
     fn parse(path: &Path, map: Mmap) -> Result<Self, ImageError> {
@@ -319,6 +325,11 @@ impl Image {
         self.go.as_ref().map(|go| go.module.types)
     }
 
+    /// Where Go's type data begins and ends.
+    pub(super) fn go_types_range(&self) -> Option<(u64, u64)> {
+        self.go.as_ref().and_then(|go| Some((go.module.types, go.module.types_end?)))
+    }
+
     /// Go's function table.
     pub(super) fn go(&self) -> Option<GoTable<'_>> {
         let go = self.go.as_ref()?;
@@ -354,6 +365,12 @@ impl Image {
         let inside = |segment: &&Segment| segment.file_range(address, 1).is_some();
         let segment = self.segments.iter().find(inside)?;
         self.bytes_at(address, segment.file_size - (address - segment.address))
+    }
+
+    /// Whether these bytes belong to a segment that no program writes to.
+    pub(super) fn is_constant(&self, address: u64, len: u64) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|it| !it.writable && it.file_range(address, len).is_some())
     }
 
     /// Whether a virtual address belongs to a loaded segment.

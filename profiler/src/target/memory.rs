@@ -55,6 +55,20 @@ impl Target {
         process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(buffer)], &remote) == Ok(len)
     }
 
+    /// Eight bytes at an address of the process only.
+    pub(crate) fn live_u64(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        self.read_live(address, &mut bytes).then(|| u64::from_le_bytes(bytes))
+    }
+
+    /// Fills `buffer` from the module's file, where the process cannot have changed it.
+    pub(crate) fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool {
+        let is_constant = self.locate(address).is_some_and(|(module, start)| {
+            self.modules()[module].image.is_constant(start, buffer.len() as u64)
+        });
+        is_constant && self.read_files(address, buffer)
+    }
+
     /// Fills `buffer` from the module's file, with relocations by its load address.
     fn read_files(&self, address: u64, buffer: &mut [u8]) -> bool {
         let Some((module, start)) = self.locate(address) else {
@@ -83,6 +97,7 @@ mod tests {
     use super::*;
 
     static WORD: u64 = 0x1122_3344_5566_7788;
+    static CHANGED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
     /// Needs a relocation in a position-independent executable.
     static POINTER: &u64 = &WORD;
 
@@ -95,6 +110,12 @@ mod tests {
         let mut bytes = [0; 8];
         assert!(target.read_files(address, &mut bytes));
         assert_eq!(u64::from_le_bytes(bytes), expected);
+        assert!(target.read_constant(expected, &mut bytes));
+        assert_eq!(u64::from_le_bytes(bytes), WORD);
+        let variable = (&raw const CHANGED).addr() as u64;
+        assert!(
+            target.read_files(variable, &mut bytes) && !target.read_constant(variable, &mut bytes)
+        );
         assert!(target.read_files(address + 1, &mut bytes[..3]));
         assert_eq!(bytes[..3], expected.to_le_bytes()[1..4]);
         assert_eq!(target.u64(expected), Some(WORD));

@@ -15,14 +15,21 @@ mod launch;
 mod memory;
 mod mmap;
 mod moduledata;
+mod named;
 mod pclntab;
 mod proc_fs;
 mod process;
 mod symbolize;
 mod symbols;
+mod versions;
 
 pub use error::{ImageError, TargetError};
-pub use gotypes::{GoMapType, KeyFormat};
+pub(crate) use gotypes::BLANK;
+pub use gotypes::{
+    Canonical, Field, GoMapType, KeyFormat, KeyShape, KeySource, KeyType, Kind, Layout, MAX_PIECES,
+    MAX_SIZE, MapType, ModuleTypes, NoLayout, Node, Piece, PieceKind, canonical, canonical_dynamic,
+    tidy,
+};
 pub use image::{Function, FunctionKind, Image};
 pub use launch::{Held, LaunchError, exec_if_held};
 pub use memory::ReadMemory;

@@ -27,6 +27,8 @@ pub(super) struct ModuleData {
     pub(super) text: u64,
     /// Start of the type data.
     pub(super) types: u64,
+    /// End of the type data; `None` where it was not recognised.
+    pub(super) types_end: Option<u64>,
     /// Start of what the compiler noted of the functions (`gofunc`), such as the
     /// calls inlined into them; `None` where it was not recognised.
     pub(super) gofunc: Option<u64>,
@@ -65,7 +67,16 @@ fn check(image: &Image, place: &Place, address: u64) -> Option<ModuleData> {
         && [0, text].contains(&place.header.text_start);
     let types = if place.header.since_120 { WORD_TYPES } else { WORD_TYPES_118 };
     let gofunc = find_gofunc(image, place, word);
-    plausible.then_some(ModuleData { text, types: word(types)?, gofunc })
+    let types_end = find_types_end(types, word);
+    plausible.then_some(ModuleData { text, types: word(types)?, types_end, gofunc })
+}
+
+/// `etypes` follows `types`; in Go 1.27 `typedesclen`, a length, came between. Up to
+/// then the word after it is `rodata`, which lies before it or not far behind.
+fn find_types_end(types: u64, word: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let (start, first, second) = (word(types)?, word(types + 1)?, word(types + 2)?);
+    let end = if start.checked_add(first)? <= second { second } else { first };
+    (end > start).then_some(end)
 }
 
 /// Its place is told by its neighbours, for a version may be unknown: the end of the

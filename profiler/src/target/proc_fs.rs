@@ -62,6 +62,7 @@ pub(super) struct Stat {
     flags: u64,
     /// CPU time of all its threads in clock ticks.
     pub(super) cpu_ticks: u64,
+    threads: u64,
     /// Start in clock ticks since boot: tells a reused pid.
     pub(super) start: u64,
 }
@@ -77,17 +78,20 @@ impl Stat {
         let comm = text.get(open + 1..close)?.to_owned();
         let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // proc(5): flags is field 9, utime 14, stime 15, starttime 22; the state was
-        // field 3.
+        // proc(5): flags is field 9, utime 14, stime 15, num_threads 20, starttime 22;
+        // the state was field 3.
         let flags = fields.nth(5)?.parse().ok()?;
         let user: u64 = fields.nth(4)?.parse().ok()?;
         let system: u64 = fields.next()?.parse().ok()?;
-        let start = fields.nth(6)?.parse().ok()?;
-        Some(Self { comm, state, flags, cpu_ticks: user.saturating_add(system), start })
+        let threads = fields.nth(4)?.parse().ok()?;
+        let start = fields.nth(1)?.parse().ok()?;
+        Some(Self { comm, state, flags, cpu_ticks: user.saturating_add(system), threads, start })
     }
 
+    /// Whether the process has ended. Its first thread alone may have: for good, or
+    /// while another one executes a program and is about to take its place.
     pub(super) fn is_zombie(&self) -> bool {
-        matches!(self.state, b'Z' | b'X')
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 
     pub(super) fn is_kernel_thread(&self) -> bool {
@@ -145,6 +149,32 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
     })
 }
 
+/// Tells one program image of a process from the next: addresses in its auxiliary
+/// vector, which are random (where the kernel makes them so) and do not change while the
+/// image lives. `None` while an exec is under way, or when there is none to read.
+pub(super) fn image_mark(pid: i32) -> Option<Vec<u64>> {
+    mark_of(&fs::read(format!("/proc/{pid}/auxv")).ok()?)
+}
+
+/// The kernel fills the vector in while it can be read already (`create_elf_tables`,
+/// fs/binfmt_elf.c): what stands before a complete `AT_EXECFN` is final, whatever may
+/// follow is not looked at.
+fn mark_of(auxv: &[u8]) -> Option<Vec<u64>> {
+    let mut words =
+        auxv.chunks_exact(8).filter_map(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
+    let mut mark = Vec::new();
+    loop {
+        let (kind, value) = (words.next()?, words.next()?);
+        if kind == 0 {
+            return None;
+        }
+        mark.push(value);
+        if kind == libc::AT_EXECFN {
+            return (value != 0).then_some(mark);
+        }
+    }
+}
+
 /// What an error on a file below /proc/PID means.
 pub(super) fn refused(pid: i32, path: PathBuf, source: io::Error) -> TargetError {
     match source.kind() {
@@ -173,12 +203,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_image_is_marked_once_its_vector_is_there() {
+        let whole = image_mark(std::process::id() as i32).unwrap();
+        assert_eq!(image_mark(std::process::id() as i32), Some(whole));
+        let auxv = fs::read("/proc/self/auxv").unwrap();
+        let end = auxv
+            .chunks_exact(16)
+            .position(|entry| entry[..8] == libc::AT_EXECFN.to_le_bytes())
+            .map(|index| 16 * (index + 1))
+            .unwrap();
+        let mark = mark_of(&auxv);
+        for filled in 0..auxv.len() {
+            let mut partial = auxv[..filled].to_vec();
+            partial.resize(auxv.len(), 0);
+            // A value that has come in part is none that a reader can see: words are
+            // written whole.
+            if filled % 8 == 0 {
+                assert_eq!(mark_of(&partial), if filled >= end { mark.clone() } else { None });
+            }
+        }
+        assert_eq!(mark_of(&[]), None);
+    }
+
+    #[test]
     fn names_may_hold_parentheses_and_spaces() {
         let line = "7 (a) b (c) S 1 7 7 0 -1 2129984 1 2 3 4 5 6 7 8 20 0 1 0 4242 0 0\n";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.comm.as_str(), stat.start), ("a) b (c", 4242));
         assert!(stat.is_kernel_thread() && !stat.is_zombie());
         assert_eq!(Stat::parse("7 (a"), None);
+        let ended = |threads| {
+            let line = format!("7 (a) Z 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 {threads} 0 4242 0 0\n");
+            Stat::parse(&line).unwrap().is_zombie()
+        };
+        assert!(ended(1) && !ended(2));
     }
 
     #[test]
@@ -199,6 +257,20 @@ mod tests {
         assert!(Stat::read(me).is_some_and(|stat| !stat.is_zombie() && !stat.is_kernel_thread()));
         assert_eq!(thread_group(me), Some(me));
         assert!(mappings(me).unwrap().iter().any(|mapping| mapping.executable));
+    }
+
+    #[test]
+    fn an_image_keeps_its_mark_and_another_has_its_own() {
+        let me = std::process::id() as i32;
+        assert!(image_mark(me).is_some());
+        assert_eq!(image_mark(me), image_mark(me));
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        // The child is there before its image is.
+        let other = std::iter::repeat_with(|| image_mark(child.id() as i32)).flatten().next();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_ne!(other, image_mark(me));
+        assert_eq!(image_mark(i32::MAX), None);
     }
 
     #[test]

@@ -5,16 +5,24 @@
 //! between the file's addresses and the process'.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::linux::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::error::{ImageError, TargetError};
 use super::image::Image;
-use super::proc_fs::{Mapping, Stat, gone, mappings, refused, thread_group};
+use super::proc_fs::{Mapping, Stat, gone, image_mark, mappings, refused, thread_group};
+use super::versions;
+
+/// How often, and in what intervals, a process that was just started is asked for its
+/// image.
+const MOMENTS: usize = 200;
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Device (major, minor) and inode.
 type Identity = ((u64, u64), u64);
@@ -35,8 +43,12 @@ pub struct Module {
     pub name: String,
     /// Path as the target names it.
     pub path: PathBuf,
-    /// A path of ours that leads to the same file, to attach probes by.
+    /// A path of ours that leads to this very file, to attach probes by: whatever the
+    /// process executes or loads meanwhile, a probe must not get into another file,
+    /// where it would stand in the middle of an instruction.
     pub attach_path: PathBuf,
+    /// Keeps that path alive.
+    _file: Arc<fs::File>,
     /// The file.
     pub image: Arc<Image>,
     /// What to add to the file's addresses to get the process'; `None` while the
@@ -47,8 +59,12 @@ pub struct Module {
 }
 
 impl Module {
-    fn open(path: &Path, attach_path: PathBuf) -> Result<Self, TargetError> {
-        let image = Image::open(&attach_path)?;
+    /// `found` leads to the file that the target names `path`.
+    fn open(path: &Path, found: &Path) -> Result<Self, TargetError> {
+        let file = fs::File::open(found)
+            .map_err(|source| ImageError::Io { path: found.to_owned(), source })?;
+        let image = Image::read(&file, found)?;
+        let attach_path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let (device, inode) = identity(&attach_path).unwrap_or_default();
         // A fixed-address executable lies where its headers say, process or not.
         let bias = (!image.is_position_independent()).then_some(0);
@@ -56,6 +72,7 @@ impl Module {
             name: file_name(path),
             path: path.to_owned(),
             attach_path,
+            _file: Arc::new(file),
             image: Arc::new(image),
             bias,
             device,
@@ -85,12 +102,14 @@ impl Module {
 }
 
 /// What is profiled. The executable is module 0; modules are only ever added.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     pid: Option<i32>,
     start: Option<u64>,
-    /// The executable's device and inode, to notice a later exec.
+    /// The executable's device and inode.
     exe: Option<Identity>,
+    /// The image that the process had when this was read, to notice a later exec.
+    image: Option<Vec<u64>>,
     /// The process has executed it; before, its memory is another program's.
     executed: bool,
     /// File name of the executable, for the reader.
@@ -103,10 +122,12 @@ impl Target {
     /// A running process; a thread's number means its process.
     pub fn of_process(pid: i32) -> Result<Self, TargetError> {
         let pid = thread_group(pid).ok_or_else(|| gone(pid))?;
+        // Before all else: an exec from here on shows as one.
+        let image = image_mark(pid);
         let link = PathBuf::from(format!("/proc/{pid}/exe"));
         let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
         let start = Stat::read(pid).map(|stat| stat.start);
-        let module = match Module::open(&without_deleted(&exe), link.clone()) {
+        let module = match Module::open(&without_deleted(&exe), &link) {
             // It may have ended meanwhile.
             Err(TargetError::Image(ImageError::Io { source, .. })) => {
                 return Err(refused(pid, link, source));
@@ -117,6 +138,7 @@ impl Target {
             pid: Some(pid),
             start,
             exe: identity(&module.attach_path),
+            image,
             executed: true,
             name: module.name.clone(),
             modules: vec![module],
@@ -128,11 +150,12 @@ impl Target {
 
     /// A file that is not running.
     pub fn of_file(path: &Path) -> Result<Self, TargetError> {
-        let module = Module::open(path, path.to_owned())?;
+        let module = Module::open(path, path)?;
         let mut target = Self {
             pid: None,
             start: None,
-            exe: identity(path),
+            exe: identity(&module.attach_path),
+            image: None,
             executed: false,
             name: module.name.clone(),
             modules: vec![module],
@@ -147,6 +170,14 @@ impl Target {
         let mut target = Self::of_file(exe)?;
         target.pid = Some(pid);
         target.start = Stat::read(pid).map(|stat| stat.start);
+        // The process is there a moment before the image that holds it.
+        let tries = std::iter::repeat_with(|| {
+            image_mark(pid).or_else(|| {
+                std::thread::sleep(MOMENT);
+                None
+            })
+        });
+        target.image = tries.take(MOMENTS).flatten().next();
         Ok(target)
     }
 
@@ -161,12 +192,40 @@ impl Target {
         }
         let link = PathBuf::from(format!("/proc/{pid}/exe"));
         let exe = fs::read_link(&link).map_err(|source| refused(pid, link.clone(), source))?;
-        if identity(&link) != self.exe {
+        if identity(&link) != self.exe || self.has_executed_again() {
             // Still held before its exec, or it has executed another program since.
             return Ok(false);
         }
-        self.executed = true;
+        if !self.executed {
+            let Some(image) = image_mark(pid) else {
+                // The exec is under way.
+                return Ok(false);
+            };
+            self.image = Some(image);
+            self.executed = true;
+        }
         self.take_mappings(pid, &exe)
+    }
+
+    /// Whether the process has executed a program, be it the same one, since this
+    /// target was read; for a held process, another one than it was held for. Without
+    /// address space randomisation the same program again is not noticed.
+    pub fn has_executed_again(&self) -> bool {
+        let Some(pid) = self.pid else { return false };
+        let image = image_mark(pid);
+        image.is_some()
+            && image != self.image
+            && (self.executed
+                // What it is held in must not count, known or not.
+                || (self.image.is_some()
+                    && identity(Path::new(&format!("/proc/{pid}/exe"))) != self.exe))
+    }
+
+    /// Takes the image that the process has now for this target's, which says nothing
+    /// of it but that the process lives.
+    pub fn ignore_exec(&mut self) {
+        self.image = self.pid.and_then(image_mark);
+        self.executed = true;
     }
 
     /// Brings the modules up to date with /proc/PID/maps.
@@ -214,7 +273,7 @@ impl Target {
         let by_root_identity = identity(&by_root);
         let same_file = by_root_identity == Some((mapping.device, mapping.inode));
         let same_inode = by_root_identity.is_some_and(|(_, inode)| inode == mapping.inode);
-        let attach_path = if same_file {
+        let found: PathBuf = if same_file {
             by_root
         } else if fs::File::open(&by_map).is_ok() {
             by_map.into()
@@ -227,7 +286,7 @@ impl Target {
             ));
             return None;
         };
-        let mut module = match Module::open(&path, attach_path) {
+        let mut module = match Module::open(&path, &found) {
             Ok(module) => module,
             Err(error) => {
                 self.note(format!("{} is left out: {error}", mapping.path.display()));
@@ -272,7 +331,7 @@ impl Target {
             }
         };
         for path in String::from_utf8_lossy(&output.stdout).lines().filter_map(listed_library) {
-            match Module::open(&path, path.clone()) {
+            match Module::open(&path, &path) {
                 Ok(module) if module.inode == self.modules[0].inode => {}
                 Ok(module) => self.modules.push(module),
                 Err(error) => self.note(format!("{} is left out: {error}", path.display())),
@@ -317,10 +376,16 @@ impl Target {
         self.notes.iter().chain(images).map(String::as_str)
     }
 
-    /// The runtimes in it.
+    /// The runtimes in it. A Go plugin only loads into what the same Go built.
     pub fn runtimes(&self) -> Vec<Runtime> {
-        let versions = self.modules.iter().filter_map(|module| module.image.go_version());
-        versions.map(|version| Runtime { name: "go", version: version.to_owned() }).collect()
+        let version = self.modules.iter().find_map(|module| module.image.go_version());
+        let runtime = version.map(|version| Runtime { name: "go", version: version.to_owned() });
+        runtime.into_iter().collect()
+    }
+
+    /// Which of its runtimes are of versions that were never tested, each in a sentence.
+    pub fn untested(&self) -> impl Iterator<Item = String> {
+        self.runtimes().into_iter().filter_map(|runtime| versions::untested(&runtime.version))
     }
 
     /// Whether the process still runs (and its number has not been given to another).

@@ -92,6 +92,24 @@ fn details() {
     golden("key", &mut at(&[Action::Open, Action::Bottom, Action::Open]), &SIZES[1..]);
 }
 
+/// A row for each reason, among the keys by their operations.
+#[test]
+fn keys_that_could_not_be_read() {
+    let mut picture = fixture::picture();
+    let map = picture.total.maps.iter_mut().find(|map| map.id == "m2").expect("a map");
+    map.unreadable = [("memory".to_owned(), 70_000), ("type".to_owned(), 3)].into();
+    map.unreadable_keys = 70_003;
+    let mut app = App::new();
+    app.update(picture);
+    for action in [Action::Down, Action::Open] {
+        app.on_action(action);
+    }
+    golden("keys_unreadable", &mut app, &SIZES[1..2]);
+    app.on_action(Action::Bottom);
+    app.on_action(Action::Open);
+    golden("key_unreadable", &mut app, &SIZES[1..2]);
+}
+
 #[test]
 fn help_and_filter() {
     golden("help", &mut at(&[Action::Help]), &SIZES);
@@ -195,6 +213,16 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
             lock.label = Some(evil.to_owned());
             lock.maps = vec![evil.to_owned()];
             lock.waiters.iter_mut().for_each(|w| w.stack[0].function = evil.to_owned());
+            for pair in &mut lock.pairs {
+                for party in [&mut pair.holder, &mut pair.waiter] {
+                    party.key = Some(evil.to_owned());
+                    party.stack.iter_mut().for_each(|frame| frame.function = evil.to_owned());
+                }
+            }
+            for holder in &mut lock.holders {
+                holder.keys.iter_mut().for_each(|part| part.key = evil.to_owned());
+                holder.stack.iter_mut().for_each(|frame| frame.function = evil.to_owned());
+            }
         }
     }
     picture.notices = vec![evil.to_owned()];
@@ -229,7 +257,7 @@ fn any_small_terminal_will_do() {
     let mut ended = fixture::lossy();
     ended.ended = Some("gone".to_owned());
     ended.notices = fixture::empty().notices;
-    let mut apps = [
+    let mut apps = vec![
         App::new(),
         at(&[]),
         at(&[Action::Open]),

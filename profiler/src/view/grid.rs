@@ -185,15 +185,13 @@ impl Grid {
         widths.max().unwrap_or(0).min(usize::from(u16::MAX)) as u16
     }
 
-    /// Which columns a terminal this wide shows, and how wide each. None of text
-    /// that no row has. By rank: the
+    /// Which columns a terminal this wide shows, and how wide each. None that says
+    /// nothing in any row. By rank: the
     /// essential ones as long as they fit at all, then comfortable room for their
     /// text, then as many others as fit; what is left over goes to text.
     pub(super) fn fit(&self, width: u16) -> Vec<(usize, u16)> {
-        let has_text = |column: &usize| self.wanted(*column) > 0 || self.rows.is_empty();
-        let mut by_rank: Vec<usize> = (0..self.heads.len())
-            .filter(|column| !self.heads[*column].text || has_text(column))
-            .collect();
+        let says = |column: &usize| self.rows.is_empty() || self.says_something(*column);
+        let mut by_rank: Vec<usize> = (0..self.heads.len()).filter(says).collect();
         by_rank.sort_by_key(|&column| self.heads[column].rank);
         let essential = by_rank.partition_point(|&column| self.heads[column].rank <= ESSENTIAL);
         let (essential, others) = by_rank.split_at(essential);
@@ -209,6 +207,13 @@ impl Grid {
         fitting.grow(|column| self.wanted(column));
         fitting.chosen.sort_unstable();
         fitting.chosen
+    }
+
+    fn says_something(&self, column: usize) -> bool {
+        if self.heads[column].text {
+            return self.wanted(column) > 0;
+        }
+        self.rows.iter().any(|row| row.cells[column] != Cell::Absent)
     }
 
     /// Text that is short everywhere takes no more room than that.
@@ -306,6 +311,12 @@ mod tests {
         assert_eq!(names(&filtered), ["unknown"]);
         assert_eq!(filtered.unfiltered, 4);
         assert!(grid(&ITEMS).arrange("7", "ops", false).rows.is_empty());
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out() {
+        let grid = grid(&ITEMS[1..2]).arrange("", "ops", false);
+        assert_eq!(grid.fit(60), [(0, 7), (2, 29)]);
     }
 
     #[test]

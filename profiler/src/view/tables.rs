@@ -1,18 +1,20 @@
 //! What the tables show: a summary's maps, keys and locks as rows.
 
+use std::borrow::Cow;
+
 use super::grid::{Cell, Column, Grid, Head, RowId};
 use crate::{
     model::{
         Frame,
         names::{self, lock_name, map_name, own_frame},
-        summary::{Key, Lock, Map, Summary},
+        summary::{H, Key, Lock, Map, Summary},
     },
     units,
 };
 
 /// Column by which maps and keys are sorted at first.
 pub(super) const OPS: &str = "ops";
-/// Column by which locks are sorted at first.
+/// Waits; the column by which locks are sorted at first.
 pub(super) const WAIT: &str = "wait";
 
 /// One row per map.
@@ -32,6 +34,7 @@ pub(super) fn maps(summary: &Summary) -> Grid {
             (Head::figure("iterate", 13), &|m| Cell::Count(m.ops.iterate)),
             (Head::figure("clear", 14), &|m| Cell::Count(m.ops.clear)),
             (Head::figure("grow", 12), &|m| Cell::Count(m.ops.grow)),
+            (Head::figure("len", 9), &|m| m.len.map_or(Cell::Absent, Cell::Count)),
             (Head::figure("keys", 9), &|m| Cell::Count(m.keys_tracked)),
             (Head::figure("no key", 16), &|m| Cell::Count(m.unreadable_keys)),
             (Head::text("Hottest key", 4, 12), &|m| {
@@ -49,35 +52,69 @@ pub(super) fn maps(summary: &Summary) -> Grid {
     )
 }
 
+/// A key, or what stands for those that could not be read.
+pub(super) struct KeyRow<'a> {
+    map: &'a Map,
+    key: Option<&'a Key>,
+    name: Cow<'a, str>,
+    ops: u64,
+    share: f64,
+}
+
+impl<'a> KeyRow<'a> {
+    fn of(map: &'a Map, key: &'a Key) -> Self {
+        let name = Cow::Borrowed(key.key.as_str());
+        Self { map, key: Some(key), name, ops: key.ops.total(), share: key.share }
+    }
+
+    fn unreadable(map: &'a Map, reason: &str, ops: u64) -> Self {
+        let share = ops as f64 / map.ops.total().max(1) as f64;
+        Self { map, key: None, name: Cow::Owned(names::unreadable(reason)), ops, share }
+    }
+
+    /// What is known of the key alone.
+    fn cell(&self, of: impl FnOnce(&Key) -> Cell) -> Cell {
+        self.key.map_or(Cell::Absent, of)
+    }
+}
+
 /// One row per key, of the map with this id or of all.
 pub(super) fn keys(summary: &Summary, of: Option<&str>) -> Grid {
     let span = summary.window.duration_ns;
-    let items: Vec<(&Map, &Key)> = keys_of(summary, of).collect();
-    let columns: [Column<'_, (&Map, &Key)>; 11] = [
-        (Head::text("Key", 0, 14), &|(_, k)| Cell::Text(key_text(k))),
-        (Head::figure("share", 2), &|(_, k)| Cell::Share(k.share)),
-        (Head::figure("ops/s", 4), &|(_, k)| Cell::rate(k.ops.total(), span)),
-        (Head::figure(OPS, 1), &|(_, k)| Cell::Count(k.ops.total())),
-        (Head::figure("margin", 3), &|(_, k)| Cell::Margin(k.margin)),
-        (Head::figure("lookup", 6), &|(_, k)| Cell::Count(k.ops.lookup)),
-        (Head::figure("insert", 7), &|(_, k)| Cell::Count(k.ops.insert)),
-        (Head::figure("delete", 8), &|(_, k)| Cell::Count(k.ops.delete)),
-        (Head::text("Type", 9, 8), &|(_, k)| Cell::maybe(k.type_name.as_deref())),
-        (Head::text("Map", 5, 10), &|(m, _)| Cell::text(&map_name(m))),
-        (Head::text("Id", 10, 4), &|(m, _)| Cell::text(&m.id)),
+    let items: Vec<KeyRow<'_>> = keys_of(summary, of).collect();
+    let columns: [Column<'_, KeyRow<'_>>; 13] = [
+        (Head::text("Key", 0, 14), &|r| {
+            r.key.map_or_else(|| Cell::text(&r.name), |key| Cell::Text(key_text(key)))
+        }),
+        (Head::figure("share", 2), &|r| Cell::Share(r.share)),
+        (Head::figure("ops/s", 4), &|r| Cell::rate(r.ops, span)),
+        (Head::figure(OPS, 1), &|r| Cell::Count(r.ops)),
+        (Head::figure("margin", 3), &|r| r.cell(|k| Cell::Margin(k.margin))),
+        (Head::figure(WAIT, 4), &|r| r.cell(|k| spent(k.wait))),
+        (Head::figure("blame", 4), &|r| r.cell(|k| spent(k.blame))),
+        (Head::figure("lookup", 6), &|r| r.cell(|k| Cell::Count(k.ops.lookup))),
+        (Head::figure("insert", 7), &|r| r.cell(|k| Cell::Count(k.ops.insert))),
+        (Head::figure("delete", 8), &|r| r.cell(|k| Cell::Count(k.ops.delete))),
+        (Head::text("Type", 9, 8), &|r| r.cell(|k| Cell::maybe(k.type_name.as_deref()))),
+        (Head::text("Map", 5, 10), &|r| Cell::text(&map_name(r.map))),
+        (Head::text("Id", 10, 4), &|r| Cell::text(&r.map.id)),
     ];
     // Within one map the last two say the same in every row.
-    let shown = if of.is_some() { &columns[..9] } else { &columns[..] };
-    Grid::new(&items, |(map, key)| RowId::Key(map.id.clone(), key.key.clone()), shown)
+    let shown = if of.is_some() { &columns[..11] } else { &columns[..] };
+    Grid::new(&items, |row| RowId::Key(row.map.id.clone(), row.name.clone().into_owned()), shown)
 }
 
-/// Keys of the map with this id or of all, with their map.
+/// Rows of the map with this id or of all.
 pub(super) fn keys_of<'a>(
     summary: &'a Summary,
     of: Option<&'a str>,
-) -> impl Iterator<Item = (&'a Map, &'a Key)> {
+) -> impl Iterator<Item = KeyRow<'a>> {
     let wanted = summary.maps.iter().filter(move |map| of.is_none_or(|id| map.id == id));
-    wanted.flat_map(|map| map.keys.iter().map(move |key| (map, key)))
+    wanted.flat_map(|map| {
+        let unreadable = map.unreadable.iter();
+        let unreadable = unreadable.map(|(reason, n)| KeyRow::unreadable(map, reason, *n));
+        map.keys.iter().map(|key| KeyRow::of(map, key)).chain(unreadable)
+    })
 }
 
 /// One row per lock.
@@ -110,6 +147,11 @@ pub(super) fn locks(summary: &Summary) -> Grid {
             (Head::text("Address", 15, 12), &|l| Cell::maybe(l.address.as_deref())),
         ],
     )
+}
+
+/// The sum of times that there were.
+fn spent(times: Option<H>) -> Cell {
+    times.map_or(Cell::Absent, |h| Cell::Time(h.sum_ns))
 }
 
 /// A figure of waits that there were.

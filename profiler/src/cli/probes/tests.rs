@@ -20,7 +20,8 @@ fn planned() -> (Target, Plan) {
         "insert:main.Put map=rax",
         "delete:main.Drop",
     ];
-    let entries: Vec<_> = probes.iter().map(|probe| custom::parse(probe).unwrap()).collect();
+    let probes = probes.iter().map(|probe| custom::parse(probe).unwrap());
+    let entries: Vec<_> = probes.flat_map(|probe| probe.entries(&target).unwrap()).collect();
     let plan = plan(&target, &entries, Only::All);
     (target, plan)
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use probe_ebpf::{Op, site_flags};
 
 use super::*;
-use crate::catalog::{self, custom};
+use crate::catalog::{self, Mode, With, custom};
 use crate::target::fixture::{STRIDE, TEXT, TinyGo};
 
 #[test]
@@ -57,7 +57,7 @@ fn target(functions: &[(&'static str, &[usize])]) -> Target {
 }
 
 fn builtin(functions: &[(&'static str, &[usize])]) -> Plan {
-    plan(&target(functions), &catalog::builtin(), Only::All)
+    plan(&target(functions), &catalog::builtin(&[]), Only::All)
 }
 
 fn sites(plan: &Plan) -> Vec<(&str, u64)> {
@@ -124,6 +124,105 @@ fn a_wait_ends_at_each_call_that_gives_the_sudog_back() {
     assert!(reason(&without, "runtime.semacquire1").contains("whose calls could be probed"));
 }
 
+const SWAP: &str = "internal/sync.(*HashTrieMap[go.shape.interface {},go.shape.interface {}]).Swap";
+const OTHER: &str = "internal/sync.(*HashTrieMap[go.shape.string,go.shape.struct { weak.u }]).Load";
+
+#[test]
+fn sync_map_is_probed_where_its_work_is_done() {
+    // Up to 1.23 in the map itself.
+    let plan = builtin(&[
+        ("sync.(*Map).Load", &[4]),
+        ("sync.(*Map).Store", &[3]),
+        ("sync.(*Map).Swap", &[]),
+        ("sync.(*Map).missLocked", &[]),
+    ]);
+    let expected =
+        [("sync.(*Map).Load", 6), ("sync.(*Map).Swap", 6), ("sync.(*Map).missLocked", 6)];
+    assert_eq!(sites(&plan), expected);
+    assert!(reason(&plan, "sync.(*Map).Store").contains("would count twice"));
+    let load = &plan.sites[0];
+    assert_eq!((load.kind.as_str(), load.program), ("sync.Map", Program::TypedMapOp));
+    assert_eq!(load.descriptor.key_kind, key_kind::IFACE);
+    assert_eq!((load.descriptor.key.reg, load.descriptor.key_len.reg), (3, 1)); // rbx, rcx
+    assert_eq!(load.descriptor.flags, site_flags::TASK_IS_R14 | site_flags::MAY_WAIT);
+    assert_eq!(plan.sites[2].role, Role::Map(Op::Miss));
+    assert_eq!(plan.sites[2].descriptor.flags, site_flags::TASK_IS_R14);
+
+    // Since 1.24 in the trie, and not in those that the runtime has for itself.
+    let plan = builtin(&[("sync.(*Map).Store", &[2]), (SWAP, &[]), (OTHER, &[])]);
+    assert_eq!(sites(&plan), [(SWAP, 6)]);
+    let swap = &plan.sites[0].descriptor;
+    assert_eq!((swap.object.reg, swap.key.reg, swap.key_len.reg), (0, 1, 7)); // rax, rcx, rdi
+    assert_eq!(plan.sites[0].wrapper, Some((TEXT + STRIDE, TEXT + 2 * STRIDE)));
+}
+
+#[test]
+fn goroutines_have_numbers() {
+    let plan = builtin(&[("runtime.mapassign", &[])]);
+    assert_eq!((plan.sites[0].descriptor.goid_offset, plan.notes.len()), (152, 0)); // go1.27.3
+}
+
+#[test]
+fn who_lets_a_lock_go_is_told_with_the_locks_own_address() {
+    let plan = builtin(&[
+        ("sync.(*Mutex).unlockSlow", &[5]),
+        ("sync.(*RWMutex).rUnlockSlow", &[5]),
+        ("sync.(*RWMutex).Unlock", &[5, 1]),
+        ("internal/sync.runtime_Semrelease", &[]),
+        ("sync.runtime_Semrelease", &[]),
+    ]);
+    let found: Vec<_> = plan
+        .sites
+        .iter()
+        .map(|site| (site.kind.as_str(), site.mode, site.descriptor.object.offsets[0]))
+        .collect();
+    let expected = [
+        ("sync.Mutex", None, -4),
+        ("sync.RWMutex", Some(Mode::Read), -8),
+        ("sync.RWMutex", Some(Mode::Write), -12),
+    ];
+    assert_eq!(found, expected);
+    assert!(plan.sites.iter().all(|site| site.program == Program::Release));
+    let has_caller = |site: &Site| site.descriptor.flags & site_flags::IS_INSIDE == 0;
+    assert_eq!(plan.sites.iter().map(has_caller).collect::<Vec<_>>(), [false; 3]);
+}
+
+#[test]
+fn what_is_off_says_how_to_turn_it_on() {
+    let program = target(&[
+        ("runtime.chansend", &[4, 5, 5]),
+        ("runtime.lock2", &[3, 5]),
+        ("runtime.semasleep", &[]),
+        ("runtime.gopark", &[]),
+        ("runtime.releaseSudog", &[]),
+        ("internal/sync.(*Mutex).lockSlow", &[]),
+        ("sync.(*WaitGroup).Wait", &[]),
+    ]);
+    let with = |with: &[With]| plan(&program, &catalog::builtin(with), Only::All);
+    let off = with(&[]);
+    assert_eq!(off.sites.len(), 0);
+    assert_eq!(reason(&off, "runtime.chansend"), "off; --with chan turns it on");
+    assert_eq!(reason(&off, "runtime.lock2"), "off; --with runtime turns it on");
+    assert_eq!(reason(&off, "sync.(*WaitGroup).Wait"), "off; --with waitgroup turns it on");
+    assert_eq!(off.off, [With::Waitgroup, With::Chan, With::Runtime, With::Spin]);
+    let programs = |plan: &Plan| plan.sites.iter().map(|site| site.program).collect::<Vec<_>>();
+
+    let chan = with(&[With::Chan]);
+    assert_eq!(programs(&chan), [Program::WaitBegin, Program::WaitEnd, Program::WaitEnd]);
+    let sleeping = site_flags::TASK_IS_R14 | site_flags::IS_PARK | site_flags::IS_INSIDE;
+    assert_eq!(chan.sites[0].descriptor.flags, sleeping);
+
+    // The runtime locks with whatever goroutine it runs on: the thread is the task.
+    let runtime = with(&[With::Runtime]);
+    assert_eq!(sites(&runtime), [("runtime.lock2", 10), ("runtime.lock2", 15)]);
+    assert_eq!(programs(&runtime), [Program::WaitBegin, Program::WaitEnd]);
+    let begin = &runtime.sites[0].descriptor;
+    assert_eq!(begin.flags, site_flags::IS_PARK | site_flags::IS_INSIDE);
+    assert_eq!((begin.goid_offset, begin.object.is_present()), (0, false));
+
+    assert_eq!(programs(&with(&[With::Spin])), [Program::SpinBegin]);
+}
+
 #[test]
 fn only_what_is_wanted() {
     let program = target(&[
@@ -132,9 +231,9 @@ fn only_what_is_wanted() {
         ("runtime.releaseSudog", &[]),
     ]);
     let is_map = |site: &Site| matches!(site.role, Role::Map(_));
-    let maps = plan(&program, &catalog::builtin(), Only::Maps);
+    let maps = plan(&program, &catalog::builtin(&[]), Only::Maps);
     assert!(maps.sites.iter().all(is_map) && maps.sites.len() == 1);
-    let locks = plan(&program, &catalog::builtin(), Only::Locks);
+    let locks = plan(&program, &catalog::builtin(&[]), Only::Locks);
     assert!(!locks.sites.iter().any(is_map) && locks.sites.len() >= 2);
 }
 
@@ -148,7 +247,9 @@ fn what_the_program_lacks_is_one_line() {
 }
 
 fn with(probe: &str, functions: &[(&'static str, &[usize])]) -> Plan {
-    plan(&target(functions), &[custom::parse(probe).unwrap()], Only::All)
+    let target = target(functions);
+    let entries = custom::parse(probe).unwrap().entries(&target).unwrap();
+    plan(&target, &entries, Only::All)
 }
 
 #[test]
@@ -157,7 +258,8 @@ fn what_the_user_named_must_be_there() {
     let found = with("lookup:main.get key=rbx map=rax", functions);
     assert_eq!(sites(&found), [("main.get", 6)]);
     // Nobody said so, but in Go functions R14 is the goroutine.
-    assert_eq!(found.sites[0].descriptor.flags, site_flags::TASK_IS_R14);
+    let flags = site_flags::TASK_IS_R14 | site_flags::MAY_WAIT;
+    assert_eq!(found.sites[0].descriptor.flags, flags);
     let missing = with("lookup:main.gett key=rbx", functions);
     let error = missing.require().unwrap_err().to_string();
     assert!(error.contains("main.gett") && error.contains("no function of this name"), "{error}");
@@ -184,7 +286,8 @@ fn one_name_for_two_functions_needs_a_star() {
 fn one_instruction_is_probed_once() {
     let program = target(&[("main.get", &[])]);
     let probes = ["lookup:main.get key=rbx", "delete:main.get key=rbx"];
-    let entries: Vec<_> = probes.iter().map(|probe| custom::parse(probe).unwrap()).collect();
+    let probes = probes.iter().map(|probe| custom::parse(probe).unwrap());
+    let entries: Vec<_> = probes.flat_map(|probe| probe.entries(&program).unwrap()).collect();
     let plan = plan(&program, &entries, Only::All);
     assert_eq!(plan.sites.len(), 1);
     assert_eq!(plan.sites[0].role, Role::Map(Op::Lookup));

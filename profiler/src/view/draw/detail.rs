@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     model::{
-        names::{lock_name, map_name},
-        summary::{Key, Lock, Map, Ops, Summary},
+        Frame,
+        names::{lock_name, map_name, own_frame, unreadable},
+        summary::{Key, KeyPart, Lock, Map, Ops, Party, Summary},
     },
     units::{self, count, time},
     view::{
@@ -24,6 +25,10 @@ use crate::{
 
 /// Keys of a map that are shown without opening it.
 const HOTTEST: usize = 5;
+/// Pairs of a lock.
+const MOST_PAIRS: usize = 3;
+/// Columns that a key gets amid other text.
+const KEY_COLUMNS: usize = 24;
 /// Columns of the bar of a key that gets everything.
 const BAR: usize = 20;
 
@@ -36,8 +41,13 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
         RowId::Map(id) => Some(about_map(map(id)?, width, theme)),
         RowId::Key(id, text) => {
             let map = map(id)?;
-            let key = map.keys.iter().find(|key| key.key == *text)?;
-            Some(about_key(map, key, width))
+            let key = map.keys.iter().find(|key| key.key == *text);
+            let nameless = || {
+                let (reason, n) =
+                    map.unreadable.iter().find(|(reason, _)| unreadable(reason) == *text)?;
+                Some(about_unreadable(map, reason, *n, width))
+            };
+            key.map(|key| about_key(map, key, width, theme)).or_else(nameless)
         }
         RowId::Lock(id) => {
             let lock = summary.locks.iter().find(|lock| lock.id == *id)?;
@@ -52,6 +62,7 @@ fn about_map(map: &Map, width: usize, theme: Theme) -> Lines {
     let kind = Some(map.kind.clone());
     lines.extend(facts([map.type_name.clone(), kind, map.address.clone()], width));
     lines.extend(operations(&map.ops, width));
+    lines.extend(size(map, width));
     let (tracked, listed) = (map.keys_tracked, map.keys.len() as u64);
     let keys = [
         Some(format!("{} keys tracked", count(tracked))),
@@ -62,6 +73,18 @@ fn about_map(map: &Map, width: usize, theme: Theme) -> Lines {
     lines.extend(hottest(map, width, theme));
     lines.extend(callers(map, width));
     lines
+}
+
+/// How long the map is, and what became of its length.
+fn size(map: &Map, width: usize) -> Lines {
+    let Some(len) = map.len else { return Vec::new() };
+    let first = map.len_first.filter(|&first| first != len);
+    let parts = [
+        Some(format!("{} elements", count(len))),
+        first.map(|first| format!("{} when first seen", count(first))),
+        Some(format!("{} inserts, {} deletes", count(map.ops.insert), count(map.ops.delete))),
+    ];
+    facts(parts, width)
 }
 
 /// The first keys, with bars of their shares.
@@ -86,7 +109,23 @@ fn hottest(map: &Map, width: usize, theme: Theme) -> Lines {
     lines
 }
 
-fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
+/// Operations whose keys could not be read.
+fn about_unreadable(map: &Map, reason: &str, n: u64, width: usize) -> Lines {
+    let mut lines = title(&[&unreadable(reason)], width);
+    lines.extend(facts([Some(format!("in {} {}", map.id, map_name(map)))], width));
+    let part = units::share(n as f64 / map.ops.total().max(1) as f64);
+    let figures = [
+        Some(format!("{} operations", count(n))),
+        Some(format!("{part} of the map's, in whose figures they are counted")),
+    ];
+    lines.extend(facts(figures, width));
+    let why = "A probe cannot wait for memory that the program has yet to touch or that is away, \
+               and pointers may lead nowhere.";
+    lines.extend(paragraph(why, width));
+    lines
+}
+
+fn about_key(map: &Map, key: &Key, width: usize, theme: Theme) -> Lines {
     // Every space of a key counts, so it is not wrapped as prose.
     let text = units::chunks(&tables::key_text(key), width).into_iter();
     let mut lines: Lines = text.map(|line| Line::styled(line, STRONG)).collect();
@@ -104,6 +143,11 @@ fn about_key(map: &Map, key: &Key, width: usize) -> Lines {
     ];
     lines.extend(facts(figures, width));
     lines.extend(operations(&key.ops, width));
+    for (what, times) in [("Waited for locks", key.wait), ("Made others wait", key.blame)] {
+        if let Some(times) = times {
+            lines.extend(histogram::lines(what, &times, &[], width, theme));
+        }
+    }
     lines.extend(callers(map, width));
     lines
 }
@@ -125,6 +169,8 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
             .map(|n| format!("{} waiting now, the oldest for {}", count(n), longest())),
     ];
     lines.extend(facts(waits, width));
+    lines.extend(told(lock, width));
+    lines.extend(pairs(lock, width));
     lines.extend(histogram::lines("Waits", &lock.wait, &lock.wait_buckets, width, theme));
     if let Some(hold) = &lock.hold {
         lines.extend(histogram::lines("Holds", hold, &[], width, theme));
@@ -133,12 +179,63 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
         lines.push(Line::styled("Waiters, longest total first", STRONG));
     }
     for waiter in &lock.waiters {
-        let figures = format!("  {} in {} waits", time(waiter.wait_ns), count(waiter.count));
-        lines.push(cut(&figures, width));
-        let frames = waiter.stack.iter().map(tables::frame_text);
-        lines.extend(frames.map(|frame| cut(&format!("      {frame}"), width)));
+        lines.extend(stack((waiter.wait_ns, waiter.count), &waiter.keys, &waiter.stack, width));
+    }
+    if !lock.holders.is_empty() {
+        lines.push(Line::styled("Held meanwhile, longest total first", STRONG));
+    }
+    for holder in &lock.holders {
+        lines.extend(stack((holder.blame_ns, holder.count), &holder.keys, &holder.stack, width));
     }
     lines
+}
+
+/// How much of the waits is told of keys and of holders, where anything is.
+fn told(lock: &Lock, width: usize) -> Lines {
+    if lock.attributed_ns == 0 && lock.blamed_ns == 0 {
+        return Vec::new();
+    }
+    let all = lock.wait.sum_ns.max(1) as f64;
+    let share = |ns: u64| units::share((ns as f64 / all).min(1.0));
+    let parts = [
+        format!("{} of the wait belongs to keys", share(lock.attributed_ns)),
+        format!("{} is charged to a holder", share(lock.blamed_ns)),
+    ];
+    facts(parts.map(Some), width)
+}
+
+/// Who made whom wait, in a sentence each.
+fn pairs(lock: &Lock, width: usize) -> Lines {
+    let mut lines = Vec::new();
+    if !lock.pairs.is_empty() {
+        lines.push(Line::styled("Who made whom wait", STRONG));
+    }
+    for pair in lock.pairs.iter().take(MOST_PAIRS) {
+        let party = |party: &Party| {
+            let place = own_frame(&party.stack).map(tables::frame_text);
+            let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+            let key = party.key.as_ref().map(|key| format!("{} at ", short_key(key)));
+            key.unwrap_or_default() + &place
+        };
+        let waits = format!("{} in {} waits", time(pair.wait_ns), count(pair.count));
+        let text = format!("{} cost {} {waits}", party(&pair.holder), party(&pair.waiter));
+        lines.extend(paragraph(&text, width));
+    }
+    lines
+}
+
+/// Waits of a stack: time and number, keys and frames.
+fn stack((ns, waits): (u64, u64), keys: &[KeyPart], frames: &[Frame], width: usize) -> Lines {
+    let keys: Vec<String> = keys.iter().map(|part| short_key(&part.key)).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!(" for {}", keys.join(", ")) };
+    let figures = format!("  {} in {} waits{keys}", time(ns), count(waits));
+    let frames = frames.iter().map(|frame| format!("      {}", tables::frame_text(frame)));
+    [figures].into_iter().chain(frames).map(|line| cut(&line, width)).collect()
+}
+
+/// A key amid other text.
+fn short_key(key: &str) -> String {
+    units::head(&units::clean(key), KEY_COLUMNS).into_owned()
 }
 
 fn operations(ops: &Ops, width: usize) -> Lines {
@@ -149,6 +246,8 @@ fn operations(ops: &Ops, width: usize) -> Lines {
         (ops.iterate, "iterate"),
         (ops.clear, "clear"),
         (ops.grow, "grow"),
+        (ops.miss, "miss"),
+        (ops.promote, "promote"),
     ];
     facts(kinds.map(|(n, kind)| some(n).map(|n| format!("{kind} {}", count(n)))), width)
 }

@@ -11,7 +11,7 @@ use super::{
     theme::{SELECTED, STRONG, Theme},
 };
 use crate::{
-    model::{names::map_name, summary::Summary},
+    model::{self, names::map_name, summary::Summary},
     units,
     view::{
         Point, blocks,
@@ -101,7 +101,9 @@ fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
 pub(super) fn lost(app: &App) -> Option<String> {
     let picture = app.picture()?;
     let reasons = |summary: &Summary| {
-        let lost = summary.window.lost.iter().filter(|(_, n)| **n > 0);
+        // Where only details are missing, the figures shown here are whole.
+        let whole = |reason: &str| model::lost::is_detail(reason);
+        let lost = summary.window.lost.iter().filter(|(reason, n)| **n > 0 && !whole(reason));
         let reasons: Vec<String> = lost
             .map(|(reason, n)| {
                 format!("{} {}", units::clean(&reason.replace('_', " ")), units::count(*n))

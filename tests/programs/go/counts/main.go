@@ -32,7 +32,7 @@ type Truth struct {
 // MapTruth is one map's.
 type MapTruth struct {
 	Address string     `json:"address"`
-	Type    string     `json:"type"`
+	Type    string     `json:"type,omitempty"`
 	Iterate uint64     `json:"iterate"`
 	Clear   uint64     `json:"clear"`
 	Keys    []KeyTruth `json:"keys"`

@@ -130,7 +130,16 @@ func (w *watched[K, V]) walk() {
 func (w *watched[K, V]) clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clears++
+	if isOneCall(w.m) {
+		w.clears++
+	} else {
+		w.iterates++
+		for i, value := range w.held {
+			if value >= 0 {
+				w.deletes[i]++
+			}
+		}
+	}
 	clear(w.m)
 	for i := range w.held {
 		w.held[i] = -1
@@ -142,9 +151,11 @@ func (w *watched[K, V]) truth() (MapTruth, int) {
 	defer w.mu.Unlock()
 	m := MapTruth{
 		Address: fmt.Sprintf("0x%x", *(*uintptr)(unsafe.Pointer(&w.m))),
-		Type:    fmt.Sprintf("%T", w.m),
 		Iterate: w.iterates,
 		Clear:   w.clears,
+	}
+	if tellsTypes {
+		m.Type = fmt.Sprintf("%T", w.m)
 	}
 	for i, key := range w.keys {
 		m.Keys = append(m.Keys, KeyTruth{Key: w.text(key), Lookup: w.lookups[i], Insert: w.inserts[i], Delete: w.deletes[i]})

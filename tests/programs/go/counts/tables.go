@@ -51,10 +51,10 @@ func tables() []table {
 			func(n int) wide { return wide{n: n} }, func(v wide) int { return v.n }),
 		newWatched(numbers(func(i int) uint64 { return uint64(i) }), number[uint64],
 			func(n int) vast { return vast{n: n} }, func(v vast) int { return v.n }),
-		counter(numbers(func(i int) *int { return &pointees[i] }), func(p *int) string { return fmt.Sprintf("%p", p) }),
-		counter(numbers(func(i int) float64 { return float64(i) + 0.25 }), memory[float64]),
-		counter(numbers(func(i int) point { return point{int32(i), -int32(i)} }), memory[point]),
-		counter(numbers(func(i int) order { return order{shop: uint32(i), year: 2024, id: uint32(i) << 20} }), memory[order]),
+		counter(numbers(func(i int) *int { return &pointees[i] }), pointer),
+		counter(numbers(func(i int) float64 { return float64(i) + 0.25 }), number[float64]),
+		counter(numbers(func(i int) point { return point{int32(i), -int32(i)} }), fields[point]),
+		counter(numbers(func(i int) order { return order{shop: uint32(i), year: 2024, id: uint32(i) << 20} }), fields[order]),
 		counter(numbers(func(i int) [16]byte { return [16]byte{0: byte(i), 15: 0xff} }), memory[[16]byte]),
 		counter(numbers(func(i int) digest { return digest{0: byte(i), 199: 0xee} }), memory[digest]),
 	}
@@ -79,7 +79,18 @@ func names() []string {
 
 func number[K any](key K) string { return fmt.Sprint(key) }
 
-// memory shows the key's bytes as they lie in memory; it is for types without padding.
+// fields shows a struct by its fields' names.
+func fields[K any](key K) string { return fmt.Sprintf("%+v", key) }
+
+// memory shows the key's bytes as one number, as they lie in memory.
 func memory[K any](key K) string {
-	return hex.EncodeToString(unsafe.Slice((*byte)(unsafe.Pointer(&key)), unsafe.Sizeof(key)))
+	return "0x" + hex.EncodeToString(unsafe.Slice((*byte)(unsafe.Pointer(&key)), unsafe.Sizeof(key)))
+}
+
+// pointer is how a key that is one is shown: by its type, where that is told.
+func pointer(p *int) string {
+	if !tellsTypes {
+		return fmt.Sprintf("%p", p)
+	}
+	return fmt.Sprintf("*int(%p)", p)
 }

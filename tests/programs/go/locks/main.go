@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"sort"
 	"sync"
 	"time"
 	"unsafe"
@@ -39,6 +40,8 @@ type LockTruth struct {
 	// Split says that one wait may consist of two: for the other writers first,
 	// then for the readers.
 	Split bool `json:"split"`
+	// HoldP50Ns is the median of how long writers had it.
+	HoldP50Ns int64 `json:"hold_p50_ns"`
 }
 
 // Waits sums up waits by the program's own clock.
@@ -130,6 +133,7 @@ func (t *Truth) fight(g *guarded, lock unsafe.Pointer, kind string, roleOf func(
 	var (
 		group      sync.WaitGroup
 		own        [workers]Waits
+		holds      [workers][]time.Duration
 		violations [workers]int
 		end        = time.Now().Add(*span)
 	)
@@ -140,7 +144,11 @@ func (t *Truth) fight(g *guarded, lock unsafe.Pointer, kind string, roleOf func(
 			role := roleOf(worker)
 			for time.Now().Before(end) {
 				role.acquire(&own[worker])
+				had := time.Now()
 				violations[worker] += g.use(role.write)
+				if role.write {
+					holds[worker] = append(holds[worker], time.Since(had))
+				}
 				role.unlock()
 				time.Sleep(hold / 2)
 			}
@@ -148,7 +156,9 @@ func (t *Truth) fight(g *guarded, lock unsafe.Pointer, kind string, roleOf func(
 	}
 	group.Wait()
 	truth := LockTruth{Address: fmt.Sprintf("0x%x", uintptr(lock)), Kind: kind}
+	var all []time.Duration
 	for worker := range own {
+		all = append(all, holds[worker]...)
 		if roleOf(worker).write {
 			truth.Write.add(own[worker])
 		} else {
@@ -156,6 +166,8 @@ func (t *Truth) fight(g *guarded, lock unsafe.Pointer, kind string, roleOf func(
 		}
 		t.Violations += violations[worker]
 	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	truth.HoldP50Ns = int64(all[len(all)/2])
 	t.Locks = append(t.Locks, truth)
 }
 

@@ -27,6 +27,13 @@ func Open() {
 // Close prints the program's own truth as one line of JSON, waits for the word
 // to exit, if asked to, and exits.
 func Close(truth any) {
+	Tell(truth)
+	os.Exit(*status)
+}
+
+// Tell prints the program's own truth as one line of JSON, and waits for the word to
+// go on, if asked to.
+func Tell(truth any) {
 	line, err := json.Marshal(truth)
 	if err != nil {
 		panic(err)
@@ -35,5 +42,4 @@ func Close(truth any) {
 	if *held {
 		stdin.ReadString('\n')
 	}
-	os.Exit(*status)
 }

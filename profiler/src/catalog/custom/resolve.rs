@@ -1,0 +1,210 @@
+//! From a probe to entries, once the program is known.
+//!
+//! In: a draft and the target's functions. Out: an entry for each function that it
+//! means, laid out for that function's type arguments; or what does not fit.
+
+use std::borrow::Cow;
+
+use super::draft::{Built, Draft};
+use super::pattern::{Pattern, is_hidden, is_shaped, is_wrapper};
+use super::source::{Wrong, wrong};
+use crate::catalog::{Entry, Symbol};
+use crate::target::{FunctionKind, Module, Target};
+
+/// Most functions listed in a message.
+const LISTED: usize = 8;
+
+/// A function that the probe means.
+#[derive(Debug)]
+struct Found<'a> {
+    module: &'a Module,
+    name: String,
+    kind: FunctionKind,
+}
+
+pub(super) fn entries(draft: &Draft, target: &Target) -> Result<Vec<Entry>, Wrong> {
+    let Built { entry, argument } = draft.build(&draft.pattern.unbound())?;
+    let is_generic = matches!(draft.pattern, Pattern::Generic { .. });
+    if let (None, false) = (&draft.params, is_generic) {
+        if let Some(at) = argument {
+            no_go_function(at, &found(draft, target))?;
+        }
+        return Ok(vec![entry]);
+    }
+    let found = found(draft, target);
+    if let Some(at) = argument {
+        no_go_function(at, &found)?;
+    }
+    let chosen = chosen(draft, target, &found)?;
+    let mut entries = Vec::new();
+    for function in &chosen {
+        check(draft, function)?;
+        let entry = build(draft, function).map_err(|(at, message)| {
+            let list = if chosen.len() > 1 { listed(&chosen) } else { String::new() };
+            let name = &function.name;
+            (at, format!("in {name}: {message}{list}"))
+        })?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// System V operands say nothing of a Go function.
+fn no_go_function(at: usize, found: &[Found<'_>]) -> Result<(), Wrong> {
+    match found.iter().find(|function| function.kind == FunctionKind::Go) {
+        Some(function) => {
+            let name = &function.name;
+            let dictionary = if is_shaped(name) { "dict, " } else { "" };
+            let message = format!(
+                "{name} is a Go function, which takes its arguments in other registers than \
+                 arg1 to arg6: write its parameters behind its name and use them, as in \
+                 {name}(c recv, {dictionary}key string) key=key map=c"
+            );
+            wrong(at, message)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The functions of the first module that has any.
+fn found<'a>(draft: &Draft, target: &'a Target) -> Vec<Found<'a>> {
+    let wanted = draft.module.as_ref().map(|module| module.part().text.to_owned());
+    let modules = target.modules().iter();
+    modules
+        .filter(|module| wanted.as_ref().is_none_or(|wanted| *wanted == module.name))
+        .map(|module| {
+            let functions = module.image.functions();
+            let matching = functions.filter(|function| {
+                draft.pattern.matches(&function.name) || draft.pattern.matches(&function.raw)
+            });
+            matching
+                .map(|function| Found {
+                    module,
+                    name: function.name.clone().into_owned(),
+                    kind: function.kind,
+                })
+                .collect::<Vec<_>>()
+        })
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+/// Those to be probed: of generic code the shaped functions, not their wrappers.
+fn chosen<'a, 'b>(
+    draft: &Draft,
+    target: &Target,
+    found: &'b [Found<'a>],
+) -> Result<Vec<&'b Found<'a>>, Wrong> {
+    let function = draft.function.part();
+    let is_generic = matches!(draft.pattern, Pattern::Generic { .. });
+    let chosen: Vec<_> =
+        found.iter().filter(|found| !(is_generic && is_wrapper(&found.name))).collect();
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    if let Some(wrapper) = found.first() {
+        let message = format!(
+            "{} only serves calls through an interface, and what it calls is not there: the \
+             compiler has inlined it everywhere, and inlined code has no entry to probe",
+            wrapper.name
+        );
+        return wrong(function.at, message);
+    }
+    let similar = similar(draft, target);
+    let hint = if similar.is_empty() {
+        "; one that the compiler inlines everywhere is not there".to_owned()
+    } else {
+        format!("; those whose names end the same:{}", lines(&similar))
+    };
+    let name = target.name();
+    wrong(function.at, format!("no function of this name is in {name} or its libraries{hint}"))
+}
+
+/// Functions that share the last part of the name, without wrappers.
+fn similar(draft: &Draft, target: &Target) -> Vec<String> {
+    let written = draft.function.part().text;
+    let last = written.rsplit('.').next().unwrap_or(written);
+    if last.is_empty() || last.contains('*') {
+        return Vec::new();
+    }
+    let mut names: Vec<_> = target
+        .modules()
+        .iter()
+        .flat_map(|module| module.image.functions())
+        .filter(|function| function.kind == FunctionKind::Go)
+        .map(|function| function.name.into_owned())
+        .filter(|name| name.rsplit('.').next() == Some(last) && !is_wrapper(name))
+        .collect();
+    // Those of the program before those of Go's own packages, which have no dot
+    // in their first part either, but main.
+    names.sort_by_key(|name| !name.starts_with("main."));
+    names
+}
+
+fn listed(functions: &[&Found<'_>]) -> String {
+    let names: Vec<_> = functions.iter().map(|function| function.name.clone()).collect();
+    format!("; write one probe for each, with its full name:{}", lines(&names))
+}
+
+fn lines(names: &[String]) -> String {
+    let mut text = String::new();
+    for name in names.iter().take(LISTED) {
+        text.push_str("\n    ");
+        text.push_str(name);
+    }
+    if names.len() > LISTED {
+        text.push_str("\n    …");
+    }
+    text
+}
+
+/// Whether the parameters can be those of the function.
+fn check(draft: &Draft, function: &Found<'_>) -> Result<(), Wrong> {
+    let (place, name) = (draft.function.part(), &function.name);
+    let Some(params) = draft.params.as_ref().map(super::source::Text::part) else { return Ok(()) };
+    if function.kind != FunctionKind::Go {
+        let message = format!(
+            "{name} is no Go function: leave the parameters out, and use arg1 to arg6 for its \
+             arguments"
+        );
+        return wrong(params.at, message);
+    }
+    if is_hidden(name) {
+        let message = format!(
+            "{name} leaves open for which types it is: Go before 1.21 does not keep the type \
+             arguments of generic code, so that it cannot be told from its wrappers"
+        );
+        return wrong(place.at, message);
+    }
+    if is_wrapper(name) {
+        let message = format!(
+            "{name} only serves calls through an interface, and calls the generic code itself, \
+             which all calls reach: write [...] for the type arguments, or their names"
+        );
+        return wrong(place.at, message);
+    }
+    match (is_shaped(name), draft.has_dictionary()) {
+        (true, false) => {
+            let message = format!(
+                "expected dict behind the receiver, or first where there is none: {name} is \
+                 generic code and takes a dictionary"
+            );
+            wrong(params.at, message)
+        }
+        (false, true) => wrong(params.at, format!("{name} is not generic code: leave dict out")),
+        _ => Ok(()),
+    }
+}
+
+fn build(draft: &Draft, function: &Found<'_>) -> Result<Entry, Wrong> {
+    let bindings = draft
+        .pattern
+        .bound(&function.name)
+        .map_err(|message| (draft.function.part().at, message))?;
+    let entry = draft.build(&bindings)?.entry;
+    Ok(Entry {
+        symbol: Symbol::Exact(Cow::Owned(function.name.clone())),
+        module: Some(function.module.name.clone()),
+        ..entry
+    })
+}

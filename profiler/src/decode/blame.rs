@@ -1,0 +1,280 @@
+//! Who had a lock while others waited for it.
+//!
+//! In: the moments at which a lock that others wanted was let go, and by whom; waits
+//! that are over. Out: each wait in parts, charged to the holders; and how long
+//! holders held it, where both ends were seen.
+//!
+//! A contended lock passes from hand to hand, so that the time between two releases
+//! belongs to the one who made the second. What lies behind the last release is the
+//! way from being woken to running, and belongs to who woke. A wait in which no
+//! release was seen is charged to nobody.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{ActorId, Mode, NO_ACTOR};
+
+/// Releases remembered of one lock: a wait is charged when it is settled, so this
+/// must hold what the busiest lock does until then.
+const MOST_OF_LOCK: usize = 1 << 16;
+/// Releases remembered of all locks.
+const MOST: usize = 1 << 17;
+/// Where that is too many, what is older than this is forgotten, ns.
+const RECENT_NS: u64 = 500_000_000;
+/// Tasks of one lock whose acquisitions are remembered.
+const MOST_TASKS: usize = 4096;
+/// Acquisitions remembered of a task.
+const ACQUISITIONS: usize = 4;
+
+/// Who had a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) actor: ActorId,
+    pub(super) mode: Option<Mode>,
+    /// The goroutine's number or the thread's.
+    pub(super) goid: u64,
+}
+
+impl Holder {
+    /// Nobody that was seen.
+    const UNSEEN: Self = Self { actor: NO_ACTOR, mode: None, goid: 0 };
+}
+
+/// A part of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) holder: Holder,
+    pub(super) ns: u64,
+}
+
+/// The moment at which a lock was let go.
+#[derive(Clone, Copy, Debug)]
+struct Release {
+    ts_ns: u64,
+    task: u64,
+    holder: Holder,
+    /// How long it was held has been told.
+    is_told: bool,
+}
+
+/// What happened to one lock.
+#[derive(Default)]
+struct Timeline {
+    /// In the order of time.
+    releases: VecDeque<Release>,
+    /// When each task's newest waits for it ended, in a ring.
+    acquired: HashMap<u64, [u64; ACQUISITIONS]>,
+}
+
+/// What happened to all locks, by address.
+#[derive(Default)]
+pub(super) struct Blame {
+    locks: HashMap<u64, Timeline>,
+    releases: usize,
+}
+
+impl Blame {
+    /// `task` let the lock go.
+    pub(super) fn release(&mut self, lock: u64, task: u64, ts_ns: u64, holder: Holder) {
+        if self.releases >= MOST {
+            self.forget_before(ts_ns.saturating_sub(RECENT_NS));
+        }
+        let releases = &mut self.locks.entry(lock).or_default().releases;
+        if releases.len() >= MOST_OF_LOCK || self.releases >= MOST {
+            releases.pop_front();
+        } else {
+            self.releases += 1;
+        }
+        // CPUs are read one after another, so that news may be older than the last.
+        let later = releases.iter().rev().take_while(|other| other.ts_ns > ts_ns).count();
+        let release = Release { ts_ns, task, holder, is_told: false };
+        releases.insert(releases.len() - later, release);
+    }
+
+    /// A wait of `task` ended, and it has the lock, or tries again.
+    pub(super) fn acquired(&mut self, lock: u64, task: u64, end_ns: u64) {
+        let acquired = &mut self.locks.entry(lock).or_default().acquired;
+        if acquired.len() >= MOST_TASKS && !acquired.contains_key(&task) {
+            acquired.clear();
+        }
+        let ends = acquired.entry(task).or_default();
+        ends.rotate_right(1);
+        ends[0] = end_ns;
+    }
+
+    /// The parts of a wait, and how long others held the lock within it.
+    pub(super) fn charge(
+        &mut self,
+        lock: u64,
+        start_ns: u64,
+        end_ns: u64,
+        mut held: impl FnMut(u64),
+    ) -> Vec<Part> {
+        let whole = end_ns.saturating_sub(start_ns);
+        let unseen = vec![Part { holder: Holder::UNSEEN, ns: whole }];
+        let Some(Timeline { releases, acquired }) = self.locks.get_mut(&lock) else {
+            return unseen;
+        };
+        let first = releases.partition_point(|release| release.ts_ns <= start_ns);
+        let mut parts: Vec<Part> = Vec::new();
+        let mut from = start_ns;
+        let mut before = first.checked_sub(1).map_or(0, |index| releases[index].ts_ns);
+        for release in releases.iter_mut().skip(first) {
+            if release.ts_ns > end_ns {
+                break;
+            }
+            // While somebody waits, hardly a release stays unseen: where nobody else let
+            // go in between, the task's last acquisition is what this release ends.
+            if !release.is_told
+                && release.holder.mode != Some(Mode::Read)
+                && let Some(since) = last_before(acquired.get(&release.task), release.ts_ns)
+                && since >= start_ns.max(before)
+            {
+                release.is_told = true;
+                held(release.ts_ns - since);
+            }
+            add(&mut parts, release.holder, release.ts_ns - from);
+            from = release.ts_ns;
+            before = release.ts_ns;
+        }
+        match parts.last().map(|last| last.holder) {
+            Some(last) => add(&mut parts, last, end_ns - from),
+            None => return unseen,
+        }
+        parts
+    }
+
+    fn forget_before(&mut self, ts_ns: u64) {
+        self.locks.retain(|_, timeline| {
+            let old = timeline.releases.partition_point(|release| release.ts_ns < ts_ns);
+            timeline.releases.drain(..old);
+            !timeline.releases.is_empty()
+        });
+        self.releases = self.locks.values().map(|timeline| timeline.releases.len()).sum();
+    }
+}
+
+fn last_before(ends: Option<&[u64; ACQUISITIONS]>, ts_ns: u64) -> Option<u64> {
+    ends?.iter().copied().filter(|&end| end != 0 && end <= ts_ns).max()
+}
+
+/// Parts of one holder are one; few holders share a wait, and the newest the most.
+fn add(parts: &mut Vec<Part>, holder: Holder, ns: u64) {
+    match parts.iter_mut().rev().find(|part| part.holder == holder) {
+        Some(part) => part.ns += ns,
+        None => parts.push(Part { holder, ns }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOCK: u64 = 0xc000;
+
+    fn holder(actor: ActorId) -> Holder {
+        Holder { actor, mode: Some(Mode::Write), goid: u64::from(actor) }
+    }
+
+    fn parts(blame: &mut Blame, start: u64, end: u64) -> Vec<(ActorId, u64)> {
+        let parts = blame.charge(LOCK, start, end, |_| {});
+        parts.into_iter().map(|part| (part.holder.actor, part.ns)).collect()
+    }
+
+    #[test]
+    fn a_wait_is_charged_to_those_who_let_go_within_it() {
+        let mut blame = Blame::default();
+        blame.release(LOCK, 7, 300, holder(1));
+        blame.release(LOCK, 8, 500, holder(2));
+        // Out of order: another CPU's ring is read later.
+        blame.release(LOCK, 9, 400, holder(3));
+        assert_eq!(parts(&mut blame, 100, 510), [(1, 200), (3, 100), (2, 110)]);
+        assert_eq!(parts(&mut blame, 350, 400), [(3, 50)]);
+        assert_eq!(parts(&mut blame, 300, 420), [(3, 120)]);
+    }
+
+    #[test]
+    fn a_wait_without_a_release_is_charged_to_nobody() {
+        let mut blame = Blame::default();
+        assert_eq!(parts(&mut blame, 100, 200), [(NO_ACTOR, 100)]);
+        blame.release(LOCK, 7, 300, holder(1));
+        assert_eq!(parts(&mut blame, 100, 200), [(NO_ACTOR, 100)]);
+        assert_eq!(parts(&mut blame, 300, 400), [(NO_ACTOR, 100)]);
+    }
+
+    #[test]
+    fn parts_of_one_holder_are_one() {
+        let mut blame = Blame::default();
+        for ts in [200, 300, 400] {
+            blame.release(LOCK, 7, ts, holder(if ts == 300 { 2 } else { 1 }));
+        }
+        assert_eq!(parts(&mut blame, 100, 400), [(1, 200), (2, 100)]);
+    }
+
+    #[test]
+    fn a_hold_is_known_where_somebody_waited_all_along() {
+        let mut blame = Blame::default();
+        let holds = |blame: &mut Blame, start, end| {
+            let mut holds = Vec::new();
+            blame.charge(LOCK, start, end, |ns| holds.push(ns));
+            holds
+        };
+        blame.acquired(LOCK, 7, 150);
+        blame.release(LOCK, 7, 300, holder(1));
+        // This wait began after the acquisition: a release may have gone unseen.
+        assert_eq!(holds(&mut blame, 200, 310), [0; 0]);
+        assert_eq!(holds(&mut blame, 100, 310), [150]);
+        // Once for all who waited.
+        assert_eq!(holds(&mut blame, 90, 320), [0; 0]);
+        // Somebody else had it in between.
+        blame.acquired(LOCK, 7, 400);
+        blame.release(LOCK, 8, 450, holder(2));
+        blame.release(LOCK, 7, 500, holder(1));
+        assert_eq!(holds(&mut blame, 310, 510), [0; 0]);
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_once_for_each_who_waits_is_charged_once() {
+        let mut blame = Blame::default();
+        blame.acquired(LOCK, 7, 150);
+        for reader in 0..8 {
+            blame.release(LOCK, 7, 300 + reader, holder(1));
+        }
+        let mut holds = Vec::new();
+        for reader in 0..8 {
+            let parts = blame.charge(LOCK, 100, 301 + reader, |ns| holds.push(ns));
+            assert_eq!(parts, [Part { holder: holder(1), ns: 201 + reader }]);
+        }
+        assert_eq!(holds, [150]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut blame = Blame::default();
+        for n in 0..(2 * MOST as u64) {
+            blame.release(n % 8, n, n, holder(1));
+            blame.acquired(n % 8, n, n);
+        }
+        assert!(blame.releases <= MOST);
+        let kept: usize = blame.locks.values().map(|timeline| timeline.releases.len()).sum();
+        assert_eq!(kept, blame.releases);
+        assert!(blame.locks.values().all(|timeline| timeline.acquired.len() <= MOST_TASKS));
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_sum_up_to_the_wait(
+            releases in prop::collection::vec((0_u64..1000, 0_u32..4), 0..40),
+            start in 0_u64..1000,
+            ns in 0_u64..1000,
+        ) {
+            let mut blame = Blame::default();
+            for (ts, actor) in releases {
+                blame.release(LOCK, u64::from(actor), ts, holder(actor));
+            }
+            let parts = parts(&mut blame, start, start + ns);
+            prop_assert_eq!(parts.iter().map(|part| part.1).sum::<u64>(), ns);
+        }
+    }
+}

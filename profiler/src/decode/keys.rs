@@ -1,0 +1,425 @@
+//! Types of keys, and keys in the form in which the model carries them.
+//!
+//! In: keys as records carry them, and a [`Resolver`] that reads types and memory.
+//! Out: their canonical bytes (see [`canonical`]), and the shapes of the types that
+//! they mention.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use probe_ebpf::{OpHead, key_kind, op_flags};
+
+use super::{MapId, MapInfo, Resolver, TypeText};
+use crate::catalog::KeyFormat;
+use crate::target::{
+    Frame, KeyShape, KeySource, KeyType, Kind, Layout, Node, ReadMemory, canonical,
+    canonical_dynamic, tidy,
+};
+
+/// Most types that are remembered; the keys of further ones are shown as bytes.
+const MOST_TYPES: usize = 4096;
+/// Most bytes of a key that are read.
+const MAX_KEY: u64 = probe_ebpf::LONG_KEY as u64;
+
+/// The types of one run's keys.
+pub(super) struct KeyTypes {
+    types: HashMap<u64, Option<Arc<KeyType>>>,
+    /// `interface {}`.
+    interface: Arc<KeyType>,
+    /// By map, with the type's address; only where keys are not simply what lies in
+    /// memory.
+    of_map: Vec<Option<(u64, Arc<KeyType>)>>,
+    new: BTreeMap<u64, KeyShape>,
+    /// Types whose layout the kernel side was told, or cannot use.
+    told: HashSet<u64>,
+    wanted: Vec<(u64, Layout)>,
+    /// Most bytes of a key's contents.
+    limit: usize,
+}
+
+impl KeyTypes {
+    pub(super) fn new(limit: usize) -> Self {
+        let interface = Node {
+            name: None,
+            size: 16,
+            pointer_shaped: false,
+            kind: Kind::Interface { methods: false },
+        };
+        Self {
+            types: HashMap::new(),
+            interface: Arc::new(KeyType::new(KeyShape::new(vec![interface]))),
+            of_map: Vec::new(),
+            new: BTreeMap::new(),
+            told: HashSet::new(),
+            wanted: Vec::new(),
+            limit,
+        }
+    }
+
+    /// Another program runs: every address means something else.
+    pub(super) fn go_on(&mut self) {
+        self.types.clear();
+        self.told.clear();
+        self.wanted.clear();
+    }
+
+    /// Shapes that were not yet handed over.
+    pub(super) fn take(&mut self) -> BTreeMap<u64, KeyShape> {
+        std::mem::take(&mut self.new)
+    }
+
+    /// Makes a type known; whether there is one at this address.
+    pub(super) fn define(&mut self, resolver: &mut impl Resolver, address: u64) -> bool {
+        self.key_type(resolver, address).is_some()
+    }
+
+    /// Notes the type of a map's keys.
+    pub(super) fn set(&mut self, map: MapId, info: &MapInfo) {
+        let known = match info.key_type_at {
+            Some(address) => {
+                self.types.get(&address).cloned().flatten().map(|known| (address, known))
+            }
+            // As `sync.Map` has it, which has no type of its own.
+            None if info.key_format == KeyFormat::Interface => {
+                Some((0, Arc::clone(&self.interface)))
+            }
+            None => None,
+        };
+        let map = map as usize;
+        if self.of_map.len() <= map {
+            self.of_map.resize(map + 1, None);
+        }
+        self.of_map[map] = known.filter(|(_, key)| !key.is_plain());
+    }
+
+    /// Layouts that the kernel side lacked, each once.
+    pub(super) fn take_layouts(&mut self) -> Vec<(u64, Layout)> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// A record's key in canonical form, and how long it is: of cut keys only that they
+    /// are longer, so that those that begin the same are one. `None` where it could not
+    /// be carried as it was, and what it leads to cannot be read any more.
+    #[inline]
+    pub(super) fn canonical<'a>(
+        &mut self,
+        resolver: &mut impl Resolver,
+        map: MapId,
+        head: &OpHead,
+        key: &'a [u8],
+    ) -> Option<(Cow<'a, [u8]>, u64)> {
+        let (bytes, len) = if head.flags & op_flags::KEY_UNREADABLE != 0 {
+            self.read_again(resolver, map, head, key)?
+        } else {
+            self.carried(resolver, map, head, key)?
+        };
+        let most = bytes.len() as u64 + 1;
+        Some((bytes, len.min(most)))
+    }
+
+    fn carried<'a>(
+        &mut self,
+        resolver: &mut impl Resolver,
+        map: MapId,
+        head: &OpHead,
+        key: &'a [u8],
+    ) -> Option<(Cow<'a, [u8]>, u64)> {
+        if let Some(Some((address, key_type))) = self.of_map.get(map as usize) {
+            let (address, key_type) = (*address, Arc::clone(key_type));
+            return self.rewrite(resolver, address, &key_type, head, key);
+        }
+        let is_raw = head.flags & op_flags::KEY_RAW != 0;
+        let most = if is_raw { self.limit + type_bytes(head) } else { key.len() };
+        Some((Cow::Borrowed(&key[..most.min(key.len())]), head.key_len))
+    }
+
+    /// A key that was not in memory when it was used, as what lies in a program's file
+    /// until it is touched. What may have changed since is not looked at.
+    #[cold]
+    fn read_again<'a>(
+        &mut self,
+        resolver: &mut impl Resolver,
+        map: MapId,
+        head: &OpHead,
+        key: &[u8],
+    ) -> Option<(Cow<'a, [u8]>, u64)> {
+        let mut constants = Constants(resolver);
+        if head.flags & op_flags::KEY_RAW != 0 {
+            self.of_map.get(map as usize)?.as_ref()?;
+            let (bytes, len) = self.carried(&mut constants, map, head, key)?;
+            return Some((Cow::Owned(bytes.into_owned()), len));
+        }
+        let (start, place) = key.split_at_checked(type_bytes(head))?;
+        let (address, limit) = place.split_first_chunk()?;
+        let limit = u64::from_le_bytes(limit.try_into().ok()?).min(MAX_KEY);
+        let len = head.key_len.checked_sub(start.len() as u64)?;
+        let mut bytes = vec![0; len.min(limit) as usize];
+        if !constants.read(u64::from_le_bytes(*address), &mut bytes) {
+            return None;
+        }
+        let head = OpHead { flags: head.flags & !op_flags::KEY_UNREADABLE, ..*head };
+        let bytes = [start, &bytes].concat();
+        let (bytes, len) = self.carried(&mut constants, map, &head, &bytes)?;
+        Some((Cow::Owned(bytes.into_owned()), len))
+    }
+
+    fn rewrite<'a>(
+        &mut self,
+        resolver: &mut impl Resolver,
+        address: u64,
+        key_type: &KeyType,
+        head: &OpHead,
+        key: &'a [u8],
+    ) -> Option<(Cow<'a, [u8]>, u64)> {
+        let is_interface = head.key_kind == key_kind::IFACE;
+        let dynamic = if is_interface { dynamic_type(key) } else { 0 };
+        if head.flags & op_flags::KEY_RAW != 0 {
+            self.want(resolver, if is_interface { dynamic } else { address });
+            let limit = self.limit;
+            let mut source = Source { resolver, types: self };
+            let found = if is_interface {
+                canonical_dynamic(key, &mut source, limit)?
+            } else {
+                canonical(key, key_type, &mut source, limit)?
+            };
+            return Some((Cow::Owned(found.bytes), found.len));
+        }
+        // The common case, spared the copy.
+        if is_interface
+            && (dynamic == 0
+                || self.key_type(resolver, dynamic).is_some_and(|known| known.is_plain()))
+        {
+            return Some((Cow::Borrowed(key), head.key_len));
+        }
+        let mut bytes = key.to_vec();
+        tidy(&mut bytes, key_type, &mut Source { resolver, types: self });
+        Some((Cow::Owned(bytes), head.key_len))
+    }
+
+    /// Notes that the kernel side should know the type at an address, if it can.
+    fn want(&mut self, resolver: &mut impl Resolver, address: u64) {
+        if self.told.len() < MOST_TYPES && self.told.insert(address) {
+            let known = self.key_type(resolver, address);
+            self.wanted.extend(known.map(|known| (address, known.layout.clone())));
+        }
+    }
+
+    fn key_type(&mut self, resolver: &mut impl Resolver, address: u64) -> Option<Arc<KeyType>> {
+        if let Some(known) = self.types.get(&address) {
+            return known.clone();
+        }
+        if self.types.len() >= MOST_TYPES {
+            return None;
+        }
+        let shape = resolver.key_type(address);
+        if let Some(shape) = &shape {
+            self.new.insert(address, shape.clone());
+        }
+        let found = shape.map(|shape| Arc::new(KeyType::new(shape)));
+        self.types.insert(address, found.clone());
+        found
+    }
+}
+
+/// A target of which only what it cannot have changed is read.
+struct Constants<'a, R>(&'a mut R);
+
+impl<R: Resolver> Resolver for Constants<'_, R> {
+    fn map_type(&mut self, address: u64) -> Option<TypeText> {
+        self.0.map_type(address)
+    }
+
+    fn frames(&mut self, return_address: u64) -> Vec<Frame> {
+        self.0.frames(return_address)
+    }
+
+    fn key_type(&mut self, address: u64) -> Option<KeyShape> {
+        self.0.key_type(address)
+    }
+
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.0.read_constant(address, buffer)
+    }
+
+    fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.0.read_constant(address, buffer)
+    }
+}
+
+/// Bytes of the dynamic type's address that the key begins with.
+fn type_bytes(head: &OpHead) -> usize {
+    if head.key_kind == key_kind::IFACE { size_of::<u64>() } else { 0 }
+}
+
+/// The dynamic type's address that an interface's key begins with.
+fn dynamic_type(key: &[u8]) -> u64 {
+    key.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The target as [`canonical`] asks about it.
+struct Source<'a, R> {
+    resolver: &'a mut R,
+    types: &'a mut KeyTypes,
+}
+
+impl<R: Resolver> ReadMemory for Source<'_, R> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.resolver.read(address, buffer)
+    }
+}
+
+impl<R: Resolver> KeySource for Source<'_, R> {
+    fn key_type(&mut self, address: u64) -> Option<Arc<KeyType>> {
+        self.types.key_type(self.resolver, address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const ANY: u64 = 0x7000;
+    const INT: u64 = 0x7100;
+    const CONSTANT: u64 = 0x5000;
+
+    /// Two types, and a 7 at 0xc000.
+    #[derive(Default)]
+    struct Program {
+        asked: usize,
+    }
+
+    impl Resolver for Program {
+        fn map_type(&mut self, _: u64) -> Option<TypeText> {
+            None
+        }
+
+        fn frames(&mut self, _: u64) -> Vec<Frame> {
+            Vec::new()
+        }
+
+        fn key_type(&mut self, address: u64) -> Option<KeyShape> {
+            self.asked += 1;
+            let (size, kind) = match address {
+                ANY => (16, Kind::Interface { methods: false }),
+                INT => (8, Kind::Int),
+                _ => return None,
+            };
+            Some(KeyShape::new(vec![Node { name: None, size, pointer_shaped: false, kind }]))
+        }
+
+        fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool {
+            address == CONSTANT && self.read(0xc000, buffer)
+        }
+
+        fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+            if (address, buffer.len()) != (0xc000, 8) {
+                return false;
+            }
+            buffer.copy_from_slice(&7_u64.to_le_bytes());
+            true
+        }
+    }
+
+    fn words(words: [u64; 2]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn info(key_type_at: Option<u64>, key_format: KeyFormat) -> MapInfo {
+        let (kind, none) = (String::new(), None::<String>);
+        let (type_name, key_type) = (none.clone(), none.clone());
+        MapInfo { address: None, kind, type_name, key_type, label: none, key_format, key_type_at }
+    }
+
+    fn known() -> (KeyTypes, Program) {
+        let (mut types, mut program) = (KeyTypes::new(128), Program::default());
+        assert!(types.define(&mut program, ANY) && !types.define(&mut program, 0x9999));
+        types.set(3, &info(Some(ANY), KeyFormat::Bytes));
+        types.set(4, &info(None, KeyFormat::Interface));
+        types.set(5, &info(None, KeyFormat::Bytes));
+        (types, program)
+    }
+
+    #[test]
+    fn keys_as_they_lay_in_memory_are_resolved() {
+        let (mut types, mut program) = known();
+        let mut of = |map, raw: [u64; 2]| {
+            let raw = words(raw);
+            let head = OpHead {
+                key_kind: key_kind::BYTES,
+                flags: op_flags::KEY_RAW,
+                key_len: 16,
+                ..OpHead::default()
+            };
+            let found = types.canonical(&mut program, map, &head, &raw);
+            found.map(|(bytes, len)| (bytes.into_owned(), len))
+        };
+        assert_eq!(of(3, [INT, 0xc000]), Some((words([INT, 7]), 16)));
+        assert_eq!(of(3, [INT, 0xd000]), None, "gone");
+        assert_eq!(of(3, [0x9999, 0xc000]), None, "of no known type");
+        assert_eq!(of(4, [INT, 0xc000]), Some((words([INT, 7]), 16)), "a sync.Map");
+        for other in [0, 5, 9] {
+            assert_eq!(of(other, [INT, 0xc000]), Some((words([INT, 0xc000]), 16)));
+        }
+        assert_eq!(types.take().into_keys().collect::<Vec<_>>(), [ANY, INT]);
+        assert_eq!(types.take().len(), 0);
+    }
+
+    #[test]
+    fn keys_that_were_away_are_read_where_they_cannot_have_changed() {
+        let (mut types, mut program) = known();
+        let mut of = |map, key_kind, flags, key_len, words: &[u64]| {
+            let flags = op_flags::KEY_UNREADABLE | flags;
+            let head = OpHead { key_kind, flags, key_len, ..OpHead::default() };
+            let key: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let found = types.canonical(&mut program, map, &head, &key);
+            found.map(|(bytes, len)| (bytes.into_owned(), len))
+        };
+        let seven = 7_u64.to_le_bytes().to_vec();
+        let (string, any) = (key_kind::STR, key_kind::IFACE);
+        assert_eq!(of(5, string, 0, 8, &[CONSTANT, 128]), Some((seven.clone(), 8)));
+        assert_eq!(of(5, string, 0, 1 << 40, &[CONSTANT, 8]), Some((seven, 9)), "cut");
+        assert_eq!(of(3, any, 0, 16, &[INT, CONSTANT, 120]), Some((words([INT, 7]), 16)));
+        // Whatever may have changed, and what does not tell where it was.
+        assert_eq!(of(5, string, 0, 8, &[0xc000, 128]), None);
+        assert_eq!(of(3, any, 0, 16, &[INT, 0xc000, 120]), None);
+        // An interface that could not be followed.
+        let (bytes, raw) = (key_kind::BYTES, op_flags::KEY_RAW);
+        assert_eq!(of(3, bytes, raw, 16, &[INT, CONSTANT]), Some((words([INT, 7]), 16)));
+        assert_eq!(of(3, bytes, raw, 16, &[INT, 0xc000]), None);
+        assert_eq!(of(5, bytes, raw, 16, &[INT, CONSTANT]), None, "of no known type");
+        for words in [&[][..], &[CONSTANT], &[CONSTANT, u64::MAX, 1]] {
+            assert_eq!(of(5, string, 0, 8, words), None);
+        }
+        assert_eq!(of(3, any, 0, 7, &[INT, CONSTANT, 120]), None, "shorter than its type");
+    }
+
+    #[test]
+    fn cut_keys_are_one_by_what_was_read() {
+        let (mut types, mut program) = (KeyTypes::new(4), Program::default());
+        let mut of = |key_len, flags, key: &'static [u8]| {
+            let head = OpHead { key_kind: key_kind::STR, flags, key_len, ..OpHead::default() };
+            types.canonical(&mut program, 0, &head, key)
+        };
+        let cut = |len| Some((Cow::Borrowed(&b"abcd"[..]), len));
+        assert_eq!(of(4, 0, b"abcd"), cut(4));
+        assert_eq!(of(5, op_flags::KEY_CUT, b"abcd"), cut(5));
+        assert_eq!(of(u64::MAX, op_flags::KEY_CUT, b"abcd"), cut(5));
+        // Carried whole, as long as it is not known what it holds.
+        assert_eq!(of(6, op_flags::KEY_RAW, b"abcdef"), cut(5));
+    }
+
+    #[test]
+    fn types_in_canonical_keys_become_known_once() {
+        let (mut types, mut program) = known();
+        types.take();
+        let asked = program.asked;
+        let key = words([INT, 7]);
+        for _ in 0..3 {
+            let head = OpHead { key_kind: key_kind::IFACE, key_len: 16, ..OpHead::default() };
+            let found = types.canonical(&mut program, 3, &head, &key);
+            assert_eq!(found, Some((Cow::Borrowed(&key[..]), 16)));
+        }
+        assert_eq!(types.take().into_keys().collect::<Vec<_>>(), [INT]);
+        assert_eq!(program.asked, asked + 1);
+    }
+}

@@ -1,0 +1,231 @@
+//! One map: its keys with their waits and blame, and where it is used from.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use probe_ebpf::{CALLER_NOT_SAMPLED, CALLERS_PER_TICK, Op, STACKS_PER_TICK};
+
+use super::naming::{Naming, UNKNOWN, first_key, hex, map_id, nameless};
+use crate::model::callers::OTHER;
+use crate::model::hist::WaitHist;
+use crate::model::key_text::is_cut;
+use crate::model::sample::{Counts, margin};
+use crate::model::session::MapSum;
+use crate::model::sizes::Size;
+use crate::model::summary::{Caller, Key, Map, MapSize, OpStack};
+use crate::model::{self, Frame, MapId, StackId, Tables, UnreadableKeys, slice};
+
+/// What stands for call sites beyond the limit.
+const OTHER_CALLERS: &str = "(other)";
+
+pub(super) fn summary(
+    naming: &Naming<'_>,
+    tables: &Tables,
+    id: MapId,
+    map: &MapSum,
+    keys: usize,
+) -> Map {
+    let info = naming.map(id);
+    let UnreadableKeys { memory, types } = map.unreadable;
+    let len = plausible_len(map);
+    let unreadable = [("memory", memory), ("type", types)].into_iter().filter(|(_, n)| *n > 0);
+    Map {
+        id: map_id(id),
+        address: info.and_then(|info| info.address).map(hex),
+        kind: info.map_or_else(|| UNKNOWN.to_owned(), |info| info.kind.clone()),
+        type_name: info.and_then(|info| info.type_name.clone()),
+        label: info.and_then(|info| info.label.clone()),
+        ops: map.ops.into(),
+        len: len.map(|(_, now)| now),
+        len_first: len.map(|(first, _)| first),
+        sizes: if len.is_some() { size_summaries(map) } else { Vec::new() },
+        unreadable_keys: memory.saturating_add(types),
+        unreadable: unreadable.map(|(reason, n)| (reason.to_owned(), n)).collect(),
+        keys: key_summaries(naming, tables, id, map, keys),
+        keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
+        callers: caller_summaries(naming, map),
+        stacks: stack_summaries(naming, tables, id, map),
+    }
+}
+
+/// Where the map changed at all.
+fn size_summaries(map: &MapSum) -> Vec<MapSize> {
+    let steps = map.sizes.steps();
+    if steps.len() < 2 {
+        return Vec::new();
+    }
+    let size = |step: &Size| MapSize {
+        at_ns: step.at_ns,
+        len: step.len,
+        insert: step.ops.get(Op::Insert),
+        delete: step.ops.get(Op::Delete),
+        grow: step.ops.get(Op::Grow),
+    };
+    steps.iter().map(size).collect()
+}
+
+/// A map's elements at first and at the end, unless it has gained more than were
+/// inserted: then the map is gone, and something else lies in its memory.
+fn plausible_len(map: &MapSum) -> Option<(u64, u64)> {
+    map.len.filter(|(first, now)| now.saturating_sub(*first) <= map.ops.get(Op::Insert))
+}
+
+/// A key in the order of the table: its bytes and true length.
+type Name<'a> = (&'a [u8], u64);
+
+#[derive(Clone, Copy, Default)]
+struct Times<'a> {
+    wait: Option<&'a WaitHist>,
+    blame: Option<&'a WaitHist>,
+}
+
+impl Times<'_> {
+    fn sum_ns(&self) -> u64 {
+        let sum = |hist: Option<&WaitHist>| hist.map_or(0, WaitHist::sum_ns);
+        sum(self.wait).saturating_add(sum(self.blame))
+    }
+}
+
+/// The keys with most operations, and those with most waits and blame.
+fn key_summaries(
+    naming: &Naming<'_>,
+    tables: &Tables,
+    id: MapId,
+    map: &MapSum,
+    keys: usize,
+) -> Vec<Key> {
+    type Row<'a> = (Name<'a>, slice::Ops, u64);
+    let by_ops = |a: &Row, b: &Row| b.1.total().cmp(&a.1.total()).then_with(|| a.0.cmp(&b.0));
+    let mut rows: Vec<Row> =
+        map.keys.iter().map(|(bytes, len, ops, error)| ((bytes, len), ops, error)).collect();
+    let times = times(naming, tables, id);
+    if keys < rows.len() {
+        rows.select_nth_unstable_by(keys, by_ops);
+    }
+    let (first, others) = rows.split_at(keys.min(rows.len()));
+    let mut slowest = slowest(&times, keys);
+    for (name, ..) in first {
+        slowest.remove(name);
+    }
+    let slow: Vec<Row> =
+        others.iter().filter(|(name, ..)| slowest.remove(name).is_some()).copied().collect();
+    rows.truncate(keys);
+    rows.extend(slow);
+    // What is left has no place in the table of operations.
+    rows.extend(slowest.into_keys().map(|name| (name, slice::Ops::default(), map.keys.floor())));
+    rows.sort_unstable_by(by_ops);
+    let total = map.ops.total().max(1) as f64;
+    rows.into_iter()
+        .map(|((bytes, len), ops, error)| {
+            let key = model::Key { bytes: bytes.into(), len };
+            let times = times.get(&(bytes, len)).copied().unwrap_or_default();
+            Key {
+                key: naming.key_text(id, &key),
+                type_name: naming.map(id).and_then(|info| info.key_type.clone()),
+                ops: ops.into(),
+                share: (ops.total() as f64 / total).min(1.0),
+                margin: error,
+                cut: is_cut(&key),
+                wait: times.wait.map(WaitHist::h),
+                blame: times.blame.map(WaitHist::h),
+            }
+        })
+        .collect()
+}
+
+fn times<'a>(
+    naming: &'a Naming<'_>,
+    tables: &'a Tables,
+    id: MapId,
+) -> BTreeMap<Name<'a>, Times<'a>> {
+    let mut times: BTreeMap<Name<'a>, Times<'a>> = BTreeMap::new();
+    let waits = tables.key_waits.range(first_key(id)..).take_while(|(key, _)| key.map == id);
+    for (key, wait) in waits {
+        times.entry((&key.key.bytes, key.key.len)).or_default().wait = Some(wait);
+    }
+    for (key, blame) in naming.blame_of(id) {
+        times.entry((&key.bytes, key.len)).or_default().blame = Some(blame);
+    }
+    times
+}
+
+fn slowest<'a>(times: &BTreeMap<Name<'a>, Times<'a>>, keys: usize) -> BTreeMap<Name<'a>, u64> {
+    let mut sums: Vec<(Name<'a>, u64)> =
+        times.iter().map(|(name, times)| (*name, times.sum_ns())).collect();
+    sums.sort_by_key(|(_, sum)| Reverse(*sum));
+    sums.truncate(keys);
+    sums.into_iter().collect()
+}
+
+/// Call sites that read the same are one; ties are broken by the lowest address.
+/// Where only some operations told theirs, the counts are scaled to all.
+fn caller_summaries(naming: &Naming<'_>, map: &MapSum) -> Vec<Caller> {
+    let mut places: HashMap<Vec<Frame>, Vec<(u64, slice::Ops)>> = HashMap::new();
+    let mut sampled = slice::Ops::default();
+    for (address, ops) in map.callers.as_slice() {
+        // What a map does by itself has no call site that says anything.
+        if *address == CALLER_NOT_SAMPLED || ops.total() == 0 {
+            continue;
+        }
+        sampled.add(ops);
+        places.entry(caller_frames(naming, *address)).or_default().push((*address, *ops));
+    }
+    let places = places.into_iter().map(|(frames, callers)| {
+        let mut here = slice::Ops::default();
+        for (_, ops) in &callers {
+            here.add(ops);
+        }
+        let first = callers.iter().map(|(address, _)| *address).min();
+        let counts = Counts { here: &here, sampled: &sampled, all: &map.ops };
+        let margin = margin(counts, CALLERS_PER_TICK, Some((&map.sample, &callers)));
+        let ops = scaled(counts).into();
+        (here.total(), first, Caller { frames, ops, margin })
+    });
+    let mut places: Vec<_> = places.collect();
+    places.sort_by_key(|(sampled, first, _)| (Reverse(*sampled), *first));
+    places.into_iter().map(|(_, _, caller)| caller).collect()
+}
+
+fn caller_frames(naming: &Naming<'_>, address: u64) -> Vec<Frame> {
+    if address == OTHER {
+        vec![nameless(OTHER_CALLERS.to_owned())]
+    } else {
+        naming.frames_at(address)
+    }
+}
+
+/// Stacks of operations; those that read the same are one. Ties are broken by the
+/// lowest id.
+fn stack_summaries(naming: &Naming<'_>, tables: &Tables, id: MapId, map: &MapSum) -> Vec<OpStack> {
+    let mut stacks: BTreeMap<StackId, slice::Ops> = BTreeMap::new();
+    let mut sampled = slice::Ops::default();
+    for ((_, stack), ops) in tables.op_stacks.range((id, 0)..=(id, StackId::MAX)) {
+        sampled.add(ops);
+        stacks.entry(naming.stack(*stack)).or_default().add(ops);
+    }
+    let mut stacks: Vec<_> = stacks.into_iter().collect();
+    stacks.sort_by_key(|(_, ops)| Reverse(ops.total()));
+    stacks
+        .into_iter()
+        .map(|(stack, ops)| {
+            let counts = Counts { here: &ops, sampled: &sampled, all: &map.ops };
+            OpStack {
+                stack: naming.stack_frames(stack),
+                samples: ops.all(),
+                margin: margin(counts, STACKS_PER_TICK, None),
+                ops: scaled(counts).into(),
+            }
+        })
+        .collect()
+}
+
+/// The sampled operations of a place as a part of all, kind by kind.
+fn scaled(counts: Counts<'_>) -> slice::Ops {
+    let mut scaled = slice::Ops::default();
+    for (index, count) in scaled.0.iter_mut().enumerate() {
+        let [part, of, whole] =
+            [counts.here, counts.sampled, counts.all].map(|ops| u128::from(ops.0[index]));
+        *count = (part * whole).checked_div(of).unwrap_or(0) as u64;
+    }
+    scaled
+}

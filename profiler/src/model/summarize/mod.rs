@@ -1,0 +1,88 @@
+//! From sums and names to the contract.
+//!
+//! In: a [`Sum`] of slices and the [`Definitions`] of its ids. Out: a [`Summary`],
+//! sorted, with every tie broken by id or key, and without findings.
+
+mod locks;
+mod maps;
+mod naming;
+
+use std::cmp::Reverse;
+
+use super::session::Sum;
+use super::summary::{
+    Attribution, Cost, Lock, Map, Mode, Ops, Runtime, SCHEMA, Summary, Target, Window,
+};
+use super::{Definitions, LockSlice, TargetInfo, slice};
+use crate::decode;
+use naming::Naming;
+
+/// The summary of `sum` with at most `keys` keys of each map by operations, and as
+/// many by waits.
+pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys: usize) -> Summary {
+    let naming = Naming::new(names, &sum.tables);
+    // Both are in the order of their ids, and the sort is stable.
+    let mut maps: Vec<Map> = sum
+        .maps
+        .iter()
+        .map(|(&id, map)| maps::summary(&naming, &sum.tables, id, map, keys))
+        .collect();
+    maps.sort_by_key(|map| Reverse(map.ops.total()));
+    let mut locks: Vec<Lock> =
+        sum.locks.values().map(|lock| locks::summary(&naming, &sum.tables, lock)).collect();
+    locks.sort_by_key(|lock| Reverse(lock.wait.sum_ns));
+    let runtimes = target.runtimes.iter();
+    Summary {
+        schema: SCHEMA.to_owned(),
+        target: Target {
+            pid: target.pid,
+            exe: target.exe.clone(),
+            runtimes: runtimes
+                .map(|(name, version)| Runtime { name: name.clone(), version: version.clone() })
+                .collect(),
+        },
+        window: window(target, sum),
+        maps,
+        locks,
+        findings: Vec::new(),
+    }
+}
+
+fn window(target: &TargetInfo, sum: &Sum) -> Window {
+    let share = |(probe, cpu): (u64, u64)| (cpu > 0).then(|| (probe as f64 / cpu as f64).min(1.0));
+    Window {
+        start_unix_ns: sum.start_unix_ns,
+        duration_ns: sum.duration_ns,
+        observed_ns: sum.observed_ns,
+        events: sum.events,
+        lost: sum.lost.clone(),
+        cost: Cost { probe_ns: sum.probe_ns, target_cpu_share: sum.cpu.and_then(share) },
+        attribution: attribution(sum.locks.values()),
+        not_included: target.not_included.clone(),
+    }
+}
+
+fn attribution<'a>(locks: impl Iterator<Item = &'a LockSlice>) -> Option<Attribution> {
+    let sum = locks.fold(Attribution::default(), |sum, lock| Attribution {
+        wait_ns: sum.wait_ns.saturating_add(lock.wait.sum_ns()),
+        attributed_ns: sum.attributed_ns.saturating_add(lock.attributed_ns),
+        blamed_ns: sum.blamed_ns.saturating_add(lock.blamed_ns),
+    });
+    (sum.wait_ns > 0).then_some(sum)
+}
+
+impl From<slice::Ops> for Ops {
+    fn from(ops: slice::Ops) -> Self {
+        let [lookup, insert, delete, iterate, clear, grow, miss, promote] = ops.0;
+        Self { lookup, insert, delete, iterate, clear, grow, miss, promote }
+    }
+}
+
+impl From<decode::Mode> for Mode {
+    fn from(mode: decode::Mode) -> Self {
+        match mode {
+            decode::Mode::Read => Self::Read,
+            decode::Mode::Write => Self::Write,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Locks: waits and holds, who waited, who made them wait, and for which keys.
+
+use super::{
+    MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, short_key, some, times_text, title,
+};
+use crate::catalog;
+use crate::model::Frame;
+use crate::model::names::{lock_name, own_frame, short};
+use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary};
+use crate::units::{count, time};
+
+/// Callers of a waiting function.
+const MOST_FRAMES: usize = 8;
+/// Keys of a stack.
+const MOST_KEYS: usize = 3;
+
+pub(super) fn write(page: &mut Page, summary: &Summary) {
+    let locks = &summary.locks;
+    page.gap();
+    if locks.is_empty() {
+        page.line("LOCKS  none: nobody waited for a lock");
+        return;
+    }
+    page.line("LOCKS");
+    // Without any, the runtime tells neither keys nor holders.
+    let is_told = |all: &Attribution| all.attributed_ns > 0 || all.blamed_ns > 0;
+    let told = summary.window.attribution.as_ref().is_some_and(is_told);
+    let task = task_name(summary);
+    let all = locks.iter().fold(0, |sum: u64, lock| sum.saturating_add(lock.wait.sum_ns));
+    for lock in locks.iter().take(MOST_OBJECTS) {
+        page.line(&format!("{:<4} {}", lock.id, title(&lock_name(lock), lock.address.as_deref())));
+        figures(page, lock, told);
+        open(page, lock, task);
+        if lock.wait.sum_ns >= all / SMALL {
+            waiters(page, lock, task);
+            holders(page, lock, task);
+            pairs(page, lock);
+        }
+    }
+    page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
+}
+
+/// What a task is called.
+fn task_name(summary: &Summary) -> &'static str {
+    let is_go = summary.target.runtimes.iter().any(|runtime| runtime.name == "go");
+    if is_go { "goroutine" } else { "thread" }
+}
+
+fn figures(page: &mut Page, lock: &Lock, told: bool) {
+    let wait = &lock.wait;
+    let waits = match wait.count {
+        0 => "no wait has ended".to_owned(),
+        _ => times_text(wait, "wait", "waits"),
+    };
+    page.line(&format!("     {waits}"));
+    let modes = [(lock.read, "to read"), (lock.write, "to write")];
+    let modes = modes.into_iter().filter_map(|(sum, mode)| Some((sum?, mode)));
+    let modes = modes.map(|(sum, mode)| {
+        format!("{} {mode}, {}", some(sum.count, "wait", "waits"), time(sum.wait_ns))
+    });
+    let modes: Vec<String> = modes.collect();
+    if !modes.is_empty() {
+        page.line(&format!("     {}", modes.join("; ")));
+    }
+    if let Some(hold) = &lock.hold {
+        page.line(&format!("     {}", times_text(hold, "hold", "holds")));
+    }
+    if told && wait.sum_ns > 0 {
+        let none = wait.sum_ns.saturating_sub(lock.attributed_ns);
+        page.line(&format!(
+            "     {} of the wait belongs to keys, {} is unattributed; {} is charged to a holder",
+            part(lock.attributed_ns, wait.sum_ns),
+            part(none, wait.sum_ns),
+            part(lock.blamed_ns, wait.sum_ns),
+        ));
+    }
+}
+
+/// `goroutine 17 to write in main.f (f.go:7)`
+fn open(page: &mut Page, lock: &Lock, task: &str) {
+    if lock.open_waits == 0 {
+        return;
+    }
+    let (open, longest) = (count(lock.open_waits), time(lock.open_max_ns));
+    page.line(&format!("     {open} still waiting at the end, the oldest for {longest}"));
+    for open in lock.open.iter().take(MOST_PLACES) {
+        let Open { stack, mode, goroutine, waited_ns } = open;
+        let task = goroutine.map(|goroutine| format!("{task} {goroutine}"));
+        let who = [task.as_deref(), mode.map(wanted)];
+        let who: Vec<&str> = who.into_iter().flatten().collect();
+        let who = if who.is_empty() { String::new() } else { format!("{} in ", who.join(" ")) };
+        page.paragraph(
+            &format!("             {:>7} ", time(*waited_ns)),
+            &format!("{who}{}", stack_text(stack)),
+        );
+    }
+}
+
+fn wanted(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Read => "to read",
+        Mode::Write => "to write",
+    }
+}
+
+fn waiters(page: &mut Page, lock: &Lock, task: &str) {
+    for waiter in lock.waiters.iter().take(MOST_PLACES) {
+        let waits = some(waiter.count, "wait", "waits");
+        let mode = waiter.mode.map(|mode| format!(" {}", wanted(mode))).unwrap_or_default();
+        let text = format!("in {waits}{mode} of {}", stack_text(&waiter.stack));
+        let who = Who { tasks: &waiter.goroutines, keys: &waiter.keys };
+        stack(page, waiter.wait_ns, lock.wait.sum_ns, &text, &who, task);
+    }
+    page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
+}
+
+fn holders(page: &mut Page, lock: &Lock, task: &str) {
+    if lock.holders.is_empty() {
+        return;
+    }
+    page.line("     held meanwhile");
+    for holder in lock.holders.iter().take(MOST_PLACES) {
+        let waits = some(holder.count, "wait", "waits");
+        let mode = match holder.mode {
+            Some(Mode::Read) => " by readers",
+            Some(Mode::Write) => " by a writer",
+            None => "",
+        };
+        let text = format!("in {waits}{mode} at {}", stack_text(&holder.stack));
+        let who = Who { tasks: &holder.goroutines, keys: &holder.keys };
+        stack(page, holder.blame_ns, lock.wait.sum_ns, &text, &who, task);
+    }
+    page.more("       ", lock.holders.len() as u64, MOST_PLACES, "holders");
+}
+
+/// Whom and what a stack stands for.
+struct Who<'a> {
+    tasks: &'a [u64],
+    keys: &'a [KeyPart],
+}
+
+/// A stack, its part of the lock's waits, and whose they are.
+fn stack(page: &mut Page, ns: u64, all_ns: u64, text: &str, who: &Who<'_>, task: &str) {
+    let start = format!("      {:>6} {:>7} ", part(ns, all_ns), time(ns));
+    page.paragraph(&start, text);
+    let key = |key: &KeyPart| format!("{} {}", short_key(&key.key), time(key.wait_ns));
+    let keys: Vec<String> = who.keys.iter().take(MOST_KEYS).map(key).collect();
+    let tasks: Vec<String> = who.tasks.iter().map(u64::to_string).collect();
+    let many = if tasks.len() == 1 { "" } else { "s" };
+    let facts = [
+        (!keys.is_empty()).then(|| format!("for {}", keys.join(", "))),
+        (!tasks.is_empty()).then(|| format!("{task}{many} {}", tasks.join(", "))),
+    ];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    if !facts.is_empty() {
+        page.paragraph(&" ".repeat(start.len()), &facts.join("; "));
+    }
+}
+
+fn pairs(page: &mut Page, lock: &Lock) {
+    for pair in lock.pairs.iter().take(MOST_PLACES) {
+        page.paragraph("     → ", &pair_text(pair));
+    }
+    page.more("       ", lock.pairs.len() as u64, MOST_PLACES, "pairs");
+}
+
+/// `"X", held at main.(*Cache).Refresh (cache.go:88), cost "Y" at main.(*Cache).Get
+/// (cache.go:42) 1.80s in 320 waits`
+fn pair_text(pair: &Pair) -> String {
+    let at = |party: &Party| own_frame(&party.stack).map_or("an unknown place".to_owned(), place);
+    let holder = match &pair.holder.key {
+        Some(key) => format!("{}, held at {},", short_key(key), at(&pair.holder)),
+        None => format!("The holder at {}", at(&pair.holder)),
+    };
+    let waiter = match &pair.waiter.key {
+        Some(key) => format!("{} at {}", short_key(key), at(&pair.waiter)),
+        None => format!("those at {}", at(&pair.waiter)),
+    };
+    let waits = some(pair.count, "wait", "waits");
+    format!("{holder} cost {waiter} {} in {waits}", time(pair.wait_ns))
+}
+
+/// `sync.(*Mutex).Lock ← main.f (f.go:7) ← main.g (g.go:9) ← …`: the program's own
+/// code, and briefly what it called.
+fn stack_text(stack: &[Frame]) -> String {
+    let is_runtime = |frame: &Frame| catalog::is_runtime(&frame.function);
+    let own = stack.iter().position(|frame| !is_runtime(frame)).unwrap_or_default();
+    let end =
+        stack.iter().rposition(|frame| !is_runtime(frame)).map_or(stack.len(), |last| last + 1);
+    let inside = stack[..own].iter().map(|frame| short(&frame.function).into_owned());
+    let mut places: Vec<String> =
+        inside.chain(stack[own..end].iter().take(MOST_FRAMES).map(place)).collect();
+    if end - own > MOST_FRAMES {
+        places.push("…".to_owned());
+    }
+    if places.is_empty() { "an unknown place".to_owned() } else { places.join(" ← ") }
+}

@@ -1,0 +1,226 @@
+//! Following a target that changes while it is profiled.
+//!
+//! In: a process that executes a program, the same or another, or that loads more
+//! code. Out: probes there too, and a notice of what could not be seen. The process'
+//! number stays the same through an exec, and every address loses its meaning.
+
+use std::collections::BTreeMap;
+
+use probe_ebpf::{CALLER_NOT_SAMPLED, MAX_SITES};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    Update,
+    collector::{CHECK, Collector, NAP, drain_while},
+    resolver::TargetResolver,
+};
+use crate::{
+    catalog::Entry,
+    model::{Definitions, Slice},
+    placement::{self, Only, Plan, Site},
+    target::{Target, TargetError},
+};
+
+/// What plans are made of.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Entries of the catalog.
+    pub entries: Vec<Entry>,
+    /// Which of them.
+    pub only: Only,
+    /// Most bytes of a key that are read; 0: as many as fit.
+    pub key_bytes: u8,
+}
+
+impl Wanted {
+    /// The plan for a target.
+    pub fn plan(&self, target: &Target) -> Plan {
+        let mut plan = placement::plan(target, &self.entries, self.only);
+        plan.limit_keys(self.key_bytes);
+        plan
+    }
+
+    /// The program that a process runs now, and its plan.
+    fn successor(&self, pid: i32) -> Result<(Target, Plan), TargetError> {
+        let target = Target::of_process(pid)?;
+        let plan = self.plan(&target);
+        Ok((target, plan))
+    }
+}
+
+impl Collector {
+    /// Probes the program that the process has executed in the old one's place. Probes
+    /// of the old one may sit in the new one, if it is the same file; they are taken
+    /// out, and what they report until then is not taken for the old one's.
+    pub(super) fn follow_exec(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        self.drain();
+        let attachment = self.attachment.take();
+        let rings = &mut self.rings;
+        std::thread::scope(|scope| {
+            let detach = scope.spawn(|| drop(attachment));
+            while !detach.is_finished() {
+                rings.drain(|_| {});
+                std::thread::sleep(NAP);
+            }
+        });
+        while rings.drain(|_| {}) > 0 {}
+        self.decoder.finish(&mut self.tally);
+        self.close(updates)?;
+        // Where that fails some keys of the new program may be shown wrong at first.
+        let _ = self.kernel.forget();
+        let notice = self.succeed();
+        updates.send(Update::Notice(notice)).map_err(drop)
+    }
+
+    /// Attaches to what runs now; returns what there is to say.
+    fn succeed(&mut self) -> String {
+        let old = &mut self.decoder.resolver().target;
+        let pid = old.pid().unwrap_or(0);
+        let (target, plan) = match self.wanted.successor(pid) {
+            Ok(found) => found,
+            Err(error) => {
+                old.ignore_exec();
+                return format!("the process executed another program: {error}");
+            }
+        };
+        let exe = target.exe().display().to_string();
+        let untested = target.untested().fold(String::new(), |all, text| all + "; " + &text);
+        self.era.next();
+        self.planned = target.modules().len();
+        self.decoder.go_on(&plan, TargetResolver::new(target));
+        self.plan = plan;
+        match self.attach() {
+            Ok(attachment) if attachment.attached == 0 => format!(
+                "the process executed {exe}, in which there is nothing to probe; what was measured before stands"
+            ),
+            Ok(attachment) => format!(
+                "the process executed {exe}: attached {} probes to it; what it did before they were in place is not counted, or for its first {} ms as the old program's{untested}",
+                attachment.attached,
+                CHECK.as_millis()
+            ),
+            Err(error) => format!("the process executed {exe}, which cannot be probed: {error}"),
+        }
+    }
+
+    /// Probes the modules that have been loaded since the plan was made.
+    pub(super) fn follow_modules(&mut self, updates: &UnboundedSender<Update>) {
+        let target = self.decoder.resolver().target.clone();
+        let known = std::mem::replace(&mut self.planned, target.modules().len());
+        if known == target.modules().len() {
+            return;
+        }
+        let Self { wanted, rings, decoder, tally, .. } = self;
+        let plan = drain_while(rings, decoder, tally, || wanted.plan(&target));
+        let first = self.plan.sites.len();
+        let sites = added(&self.plan, plan);
+        if sites.is_empty() {
+            return;
+        }
+        let mut names: Vec<_> = sites.iter().map(|it| &target.modules()[it.module].name).collect();
+        names.dedup();
+        let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+        let names = names.join(", ");
+        self.decoder.add_sites(&sites);
+        self.plan.sites.extend(sites);
+        let notice = match self.attach_from(first) {
+            Ok(count) => format!(
+                "the process loaded {names}: attached {count} probes there; what it did before they were in place is not counted"
+            ),
+            Err(error) => format!("the process loaded {names}, which cannot be probed: {error}"),
+        };
+        // Where nobody listens any more, closing the next slice ends the run.
+        let _ = updates.send(Update::Notice(notice));
+    }
+
+    fn attach_from(&mut self, first: usize) -> Result<usize, crate::kernel::KernelError> {
+        let (paths, pid) = self.attach_points();
+        let Self { kernel, rings, decoder, tally, plan, attachment, .. } = self;
+        let Some(attachment) = attachment else { return Ok(0) };
+        let before = attachment.attached;
+        drain_while(rings, decoder, tally, || attachment.extend(first, kernel, plan, &paths, pid))?;
+        Ok(attachment.attached - before)
+    }
+}
+
+/// The new plan's sites that the old one lacks.
+fn added(old: &Plan, new: Plan) -> Vec<Site> {
+    let place = |site: &Site| (site.module, site.address, site.program);
+    let room = MAX_SITES - old.sites.len();
+    let is_new = |site: &Site| !old.sites.iter().any(|known| place(known) == place(site));
+    new.sites.into_iter().filter(is_new).take(room).collect()
+}
+
+/// Which program of a process it is, counted from 0. Code addresses of all but the
+/// first carry it in the bits that user space does not have (Linux, x86_64: 56 bits
+/// with five-level page tables), so that an address never stands for two functions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Era(u64);
+
+impl Era {
+    const SHIFT: u32 = 57;
+    /// Programs told apart; further ones share their names' addresses.
+    const LAST: u64 = (1 << (64 - Self::SHIFT)) - 1;
+
+    fn next(&mut self) {
+        self.0 = (self.0 + 1).min(Self::LAST);
+    }
+
+    fn address(self, address: u64) -> u64 {
+        match address {
+            0 | CALLER_NOT_SAMPLED => address,
+            _ => address | self.0 << Self::SHIFT,
+        }
+    }
+
+    /// Marks every code address; all are this program's, since a slice ends with it.
+    pub(super) fn mark(self, definitions: &mut Definitions, slice: &mut Slice) {
+        if self.0 == 0 {
+            return;
+        }
+        for address in definitions.stacks.values_mut().flatten() {
+            *address = self.address(*address);
+        }
+        let frames = std::mem::take(&mut definitions.frames).into_iter();
+        definitions.frames =
+            frames.map(|(at, it)| (self.address(at), it)).collect::<BTreeMap<_, _>>();
+        for (address, _) in slice.maps.iter_mut().flat_map(|map| &mut map.callers) {
+            *address = self.address(*address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_another_program_is_another_address() {
+        let mut era = Era::default();
+        assert_eq!(era.address(0x40_1000), 0x40_1000);
+        era.next();
+        let marked = era.address(0x40_1000);
+        assert_ne!(marked, 0x40_1000);
+        assert_eq!((era.address(0), era.address(CALLER_NOT_SAMPLED)), (0, CALLER_NOT_SAMPLED));
+        era.next();
+        assert_ne!(era.address(0x40_1000), marked);
+        for _ in 0..1000 {
+            era.next();
+        }
+        assert_ne!(era.address(0x40_1000), 0x40_1000);
+    }
+
+    #[test]
+    fn names_follow_their_addresses() {
+        let mut definitions = Definitions::default();
+        definitions.stacks.insert(3, vec![0x10, 0x20]);
+        definitions.frames.insert(0x10, Vec::new());
+        let mut slice = Slice::default();
+        Era(0).mark(&mut definitions, &mut slice);
+        assert_eq!(definitions.stacks[&3], [0x10, 0x20]);
+        let era = Era(1);
+        era.mark(&mut definitions, &mut slice);
+        assert_eq!(definitions.stacks[&3], [era.address(0x10), era.address(0x20)]);
+        assert!(definitions.frames.contains_key(&era.address(0x10)));
+        assert_eq!(definitions.frames.len(), 1);
+    }
+}
