@@ -8,7 +8,7 @@ use std::{
 };
 
 use mapprof::{
-    model::summary::{Bucket, Summary},
+    model::summary::Summary,
     view::{self, App, Picture, Point},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,13 +94,10 @@ fn grown(fixture: &Summary, by: u64) -> Summary {
     for lock in &mut summary.locks {
         grow(&mut lock.wait.count);
         grow(&mut lock.wait.sum_ns);
-        lock.wait_buckets = (12..26u32)
-            .map(|bit| Bucket {
-                lo_ns: 1 << bit,
-                hi_ns: 2 << bit,
-                count: lock.wait.count / (1 + u64::from(bit.abs_diff(20)).pow(3)),
-            })
-            .collect();
+        for bit in 12..26_u32 {
+            let count = lock.wait.count / (1 + u64::from(bit.abs_diff(20)).pow(3));
+            lock.wait_hist.record_n(3 << (bit - 1), count);
+        }
     }
     summary
 }

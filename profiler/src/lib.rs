@@ -13,6 +13,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod decode;
+mod expr;
 pub mod findings;
 pub mod kernel;
 pub mod model;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use probe_ebpf::Op;
+use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
 use super::space_saving::{Budget, SpaceSaving};
@@ -14,7 +14,7 @@ use super::tables::{Dropped, Tables};
 use super::{
     LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId, UnreadableKeys,
 };
-use crate::decode::{BlameEvent, Unreadable, WaitEvent};
+use crate::decode::{BlameEvent, Key, Unreadable, WaitEvent};
 
 /// Bounds of what is kept, in an interval and in a session alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +34,20 @@ pub struct Limits {
     pub key_waits: usize,
     /// Stacks of all maps together.
     pub op_stacks: usize,
+    /// Call sites of keys, of all maps together.
+    pub key_sites: usize,
     /// Stacks that waited, of all locks together.
     pub waiters: usize,
     /// Holders that made others wait, by stack and key, of all locks together.
     pub holders: usize,
     /// Pairs of a holder and a waiter, of all locks together.
     pub pairs: usize,
+    /// Rows of all steps of a session's past together; a row is about 80 bytes.
+    pub past_rows: usize,
 }
 
 impl Default for Limits {
-    /// What keeps an interval and a session together within 30 MB, and another 6 MB
+    /// What keeps an interval and a session together within 30 MB, and another 8 MB
     /// where there are waits of very many stacks and keys.
     fn default() -> Self {
         Self {
@@ -54,9 +58,11 @@ impl Default for Limits {
             locks: 1024,
             key_waits: 1024,
             op_stacks: 1024,
+            key_sites: 1024,
             waiters: 2048,
             holders: 512,
             pairs: 2048,
+            past_rows: 40_000,
         }
     }
 }
@@ -77,6 +83,8 @@ pub mod lost {
     pub const KEY_WAITS: &str = "key_waits_beyond_limit";
     /// Sampled operations beyond [`super::Limits::op_stacks`].
     pub const OP_STACKS: &str = "op_stacks_beyond_limit";
+    /// Call sites of keys beyond [`super::Limits::key_sites`].
+    pub const KEY_SITES: &str = "key_sites_beyond_limit";
     /// Waits whose stack is beyond [`super::Limits::waiters`].
     pub const WAITERS: &str = "stacks_beyond_limit";
     /// Blame of holders beyond [`super::Limits::holders`].
@@ -86,7 +94,7 @@ pub mod lost {
 
     /// Whether only a detail is missing: the figures of maps and locks have it.
     pub fn is_detail(reason: &str) -> bool {
-        [KEY_WAITS, OP_STACKS, WAITERS, HOLDERS, PAIRS].contains(&reason)
+        [KEY_WAITS, OP_STACKS, KEY_SITES, WAITERS, HOLDERS, PAIRS].contains(&reason)
     }
 }
 
@@ -164,6 +172,11 @@ impl Builder {
             && op.is_asked_for()
         {
             table.keys.observe(bytes, len, op, &mut self.budget);
+            if caller != CALLER_NOT_SAMPLED {
+                let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
+                let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
+                self.tables.key_sites.row((key, caller), limit, lost).bump(op);
+            }
         }
     }
 

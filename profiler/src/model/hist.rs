@@ -55,6 +55,25 @@ impl WaitHist {
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
     }
 
+    /// Counts as many waits of `ns`.
+    pub fn record_n(&mut self, ns: u64, count: u64) {
+        if count > 0 {
+            let buckets = [(bucket_of(ns), count)].into();
+            let sum_ns = ns.saturating_mul(count);
+            self.add(&Self { buckets, count, sum_ns, min_ns: ns, max_ns: ns });
+        }
+    }
+
+    /// Each bucket's highest duration, ns, and how many waits it has; shortest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(&highest, &count)| (highest, count))
+    }
+
+    /// Number of buckets.
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Number of waits.
     pub fn count(&self) -> u64 {
         self.count

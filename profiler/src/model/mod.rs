@@ -8,9 +8,11 @@ mod builder;
 mod callers;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flame;
 pub mod hist;
 mod key_text;
 pub(crate) mod names;
+mod past;
 mod sample;
 mod session;
 mod sizes;
@@ -21,11 +23,14 @@ pub mod summary;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 pub use builder::*;
 pub use key_text::key_text;
-pub use session::{LAST_KEYS, Session, SliceTotals};
+pub use session::{LAST_KEYS, Session, SliceTotals, merged};
 pub use slice::*;
+pub use timeline::{LockStep, Step, Subject, SubjectStep};
+
 pub use tables::{Blamed, Row, Tables, Tasks, Top, Waits};
 
 pub use crate::{

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::builder::{Limits, add_lost, lost};
 use super::callers::Callers;
+use super::past::Past;
 use super::sample::Sample;
 use super::sizes::{Size, Sizes};
 use super::space_saving::{Budget, SpaceSaving};
@@ -53,7 +54,7 @@ pub struct SliceTotals {
 }
 
 impl SliceTotals {
-    fn of(slice: &Slice) -> Self {
+    pub(super) fn of(slice: &Slice) -> Self {
         let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
         Self {
             start_unix_ns: slice.start_unix_ns,
@@ -78,6 +79,7 @@ pub struct Session {
     limits: Limits,
     all: Sum,
     last: Option<Last>,
+    past: Past,
     history: VecDeque<SliceTotals>,
 }
 
@@ -102,6 +104,7 @@ impl Session {
             limits,
             all: Sum::new(&limits),
             last: None,
+            past: Past::default(),
             history: VecDeque::new(),
         }
     }
@@ -121,6 +124,7 @@ impl Session {
     pub fn push(&mut self, slice: Slice) {
         self.last = None;
         self.all.add(&slice, &self.limits);
+        self.past.push(&slice, self.limits.past_rows);
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
@@ -145,6 +149,18 @@ impl Session {
             map.keys_tracked = last.keys_tracked.get(id).copied();
         }
         summarize::summary(&self.target, &self.definitions, &sum, keys)
+    }
+
+    /// One of [`Session::steps`], with at most `keys` keys of each map. A step keeps only
+    /// the heaviest of its rows.
+    pub fn step_summary(&self, step: usize, keys: usize) -> Option<Summary> {
+        let mut sum = Sum::new(&self.limits);
+        sum.add(self.past.steps().get(step)?, &self.limits);
+        Some(summarize::summary(&self.target, &self.definitions, &sum, keys))
+    }
+
+    pub(super) fn past(&self) -> &Past {
+        &self.past
     }
 
     /// Totals of the newest slices, oldest first; at most 120.
@@ -184,6 +200,16 @@ fn keep_most_frequent(map: &mut MapSlice) {
     }
 }
 
+/// Slices that follow each other as one; what the limits drop is counted in it.
+pub fn merged(slices: &[&Slice], limits: &Limits) -> Slice {
+    let mut sum = Sum::new(limits);
+    for slice in slices {
+        sum.add(slice, limits);
+    }
+    let cpu_known = slices.iter().all(|slice| slice.target_cpu_ns.is_some());
+    sum.into_slice(limits, cpu_known)
+}
+
 /// Slices added up.
 #[derive(Debug)]
 pub(super) struct Sum {
@@ -191,6 +217,7 @@ pub(super) struct Sum {
     pub(super) duration_ns: u64,
     pub(super) observed_ns: u64,
     pub(super) events: u64,
+    hits: u64,
     pub(super) probe_ns: u64,
     /// Probe and CPU time of those slices for which the latter is known.
     pub(super) cpu: Option<(u64, u64)>,
@@ -225,6 +252,7 @@ impl Sum {
             duration_ns: 0,
             observed_ns: 0,
             events: 0,
+            hits: 0,
             probe_ns: 0,
             cpu: None,
             lost: BTreeMap::new(),
@@ -245,6 +273,7 @@ impl Sum {
             (&mut self.duration_ns, slice.duration_ns),
             (&mut self.observed_ns, slice.observed_ns),
             (&mut self.events, slice.events),
+            (&mut self.hits, slice.hits),
             (&mut self.probe_ns, slice.probe_ns),
         ] {
             *mine = mine.saturating_add(theirs);
@@ -269,6 +298,39 @@ impl Sum {
         self.tables.merge(&slice.tables, limits, &mut dropped);
         for (reason, count) in dropped.named() {
             add_lost(&mut self.lost, reason, count);
+        }
+    }
+
+    fn into_slice(mut self, limits: &Limits, cpu_known: bool) -> Slice {
+        let mut dropped = Dropped::default();
+        self.tables.prune(limits, &mut dropped);
+        for (reason, count) in dropped.named() {
+            add_lost(&mut self.lost, reason, count);
+        }
+        let map = |(map, mut sum): (MapId, MapSum)| {
+            let (keys, floor) = sum.keys.take();
+            MapSlice {
+                map,
+                ops: sum.ops,
+                unreadable: sum.unreadable,
+                len: sum.len.map(|(_, now)| now),
+                keys,
+                floor,
+                callers: sum.callers.take(),
+            }
+        };
+        Slice {
+            start_unix_ns: self.start_unix_ns,
+            duration_ns: self.duration_ns,
+            observed_ns: self.observed_ns,
+            events: self.events,
+            hits: self.hits,
+            probe_ns: self.probe_ns,
+            target_cpu_ns: self.cpu.filter(|_| cpu_known).map(|(_, cpu)| cpu),
+            lost: self.lost,
+            maps: self.maps.into_iter().map(map).collect(),
+            locks: self.locks.into_values().filter(|lock| !lock.is_empty()).collect(),
+            tables: self.tables,
         }
     }
 

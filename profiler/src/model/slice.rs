@@ -219,6 +219,13 @@ pub struct Slice {
     pub tables: Tables,
 }
 
+impl Slice {
+    /// The same with other maps and tables.
+    pub(super) fn with(&self, maps: Vec<MapSlice>, tables: Tables) -> Self {
+        Self { maps, tables, lost: self.lost.clone(), locks: self.locks.clone(), ..*self }
+    }
+}
+
 /// What is profiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetInfo {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Frame;
+use super::hist::WaitHist;
 
 /// Value of [`Summary::schema`].
 pub const SCHEMA: &str = "mapprof.summary.v1";
@@ -202,6 +203,15 @@ pub struct Key {
     /// Others' waits while a lock was held for this key; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub blame: Option<H>,
+    /// The distribution behind `wait`, for drawing; may be empty.
+    #[serde(skip)]
+    pub wait_hist: WaitHist,
+    /// The distribution behind `blame`, for drawing; may be empty.
+    #[serde(skip)]
+    pub blame_hist: WaitHist,
+    /// Where it is used, most operations first; of some keys only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub callers: Vec<Caller>,
 }
 
 /// A place in the code that uses a map.
@@ -247,9 +257,12 @@ pub struct Lock {
     pub maps: Vec<String>,
     /// Waits that ended.
     pub wait: H,
-    /// The distribution behind `wait`, shortest first, for drawing; may be empty.
+    /// The distribution behind `wait`, for drawing; may be empty.
     #[serde(skip)]
-    pub wait_buckets: Vec<Bucket>,
+    pub wait_hist: WaitHist,
+    /// The distribution behind `hold`, for drawing; may be empty.
+    #[serde(skip)]
+    pub hold_hist: WaitHist,
     /// Waits of readers, where they are told from writers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub read: Option<WaitSum>,

@@ -69,6 +69,16 @@ impl<K: Ord, V: Row> Top<K, V> {
     }
 }
 
+impl<K: Ord + Clone, V: Row + Clone> Top<K, V> {
+    /// The `limit` heaviest rows, of equal ones the first.
+    fn heaviest(&self, limit: usize) -> Self {
+        let mut rows: Vec<(&K, &V)> = self.0.iter().collect();
+        rows.sort_by_key(|(_, row)| Reverse(row.weight()));
+        rows.truncate(limit);
+        Self(rows.into_iter().map(|(key, row)| (key.clone(), row.clone())).collect())
+    }
+}
+
 impl<K: Ord + Clone, V: Row> Top<K, V> {
     fn merge(&mut self, other: &Self, limit: usize, lost: &mut u64) {
         for (key, row) in other.iter() {
@@ -198,6 +208,8 @@ pub struct Tables {
     pub key_waits: Top<MapKey, WaitHist>,
     /// Operations that told their stack.
     pub op_stacks: Top<(MapId, StackId), Ops>,
+    /// Operations of keys that told their call site, by its return address.
+    pub key_sites: Top<(MapKey, u64), Ops>,
     /// Who waited.
     pub waiters: Top<(LockId, StackId, Option<Mode>), Waits>,
     /// Who made others wait.
@@ -211,6 +223,7 @@ pub struct Tables {
 pub(crate) struct Dropped {
     pub(crate) key_waits: u64,
     pub(crate) op_stacks: u64,
+    pub(crate) key_sites: u64,
     pub(crate) waiters: u64,
     pub(crate) holders: u64,
     pub(crate) pairs: u64,
@@ -218,10 +231,11 @@ pub(crate) struct Dropped {
 
 impl Dropped {
     /// With their names in [`super::Slice::lost`].
-    pub(crate) fn named(self) -> [(&'static str, u64); 5] {
+    pub(crate) fn named(self) -> [(&'static str, u64); 6] {
         [
             (lost::KEY_WAITS, self.key_waits),
             (lost::OP_STACKS, self.op_stacks),
+            (lost::KEY_SITES, self.key_sites),
             (lost::WAITERS, self.waiters),
             (lost::HOLDERS, self.holders),
             (lost::PAIRS, self.pairs),
@@ -234,15 +248,36 @@ impl Tables {
     pub(crate) fn merge(&mut self, other: &Self, limits: &Limits, lost: &mut Dropped) {
         self.key_waits.merge(&other.key_waits, limits.key_waits, &mut lost.key_waits);
         self.op_stacks.merge(&other.op_stacks, limits.op_stacks, &mut lost.op_stacks);
+        self.key_sites.merge(&other.key_sites, limits.key_sites, &mut lost.key_sites);
         self.waiters.merge(&other.waiters, limits.waiters, &mut lost.waiters);
         self.holders.merge(&other.holders, limits.holders, &mut lost.holders);
         self.pairs.merge(&other.pairs, limits.pairs, &mut lost.pairs);
+    }
+
+    /// Rows of all of them.
+    pub(crate) fn rows(&self) -> usize {
+        let Self { key_waits, op_stacks, key_sites, waiters, holders, pairs } = self;
+        [key_waits.0.len(), op_stacks.0.len(), key_sites.0.len()].iter().sum::<usize>()
+            + [waiters.0.len(), holders.0.len(), pairs.0.len()].iter().sum::<usize>()
+    }
+
+    /// The heaviest rows of each.
+    pub(crate) fn heaviest(&self, limits: &Limits) -> Self {
+        Self {
+            key_waits: self.key_waits.heaviest(limits.key_waits),
+            op_stacks: self.op_stacks.heaviest(limits.op_stacks),
+            key_sites: self.key_sites.heaviest(limits.key_sites),
+            waiters: self.waiters.heaviest(limits.waiters),
+            holders: self.holders.heaviest(limits.holders),
+            pairs: self.pairs.heaviest(limits.pairs),
+        }
     }
 
     /// Cuts every table to its limit.
     pub(crate) fn prune(&mut self, limits: &Limits, lost: &mut Dropped) {
         lost.key_waits += self.key_waits.prune(limits.key_waits);
         lost.op_stacks += self.op_stacks.prune(limits.op_stacks);
+        lost.key_sites += self.key_sites.prune(limits.key_sites);
         lost.waiters += self.waiters.prune(limits.waiters);
         lost.holders += self.holders.prune(limits.holders);
         lost.pairs += self.pairs.prune(limits.pairs);

@@ -151,7 +151,7 @@ fn locks_are_sorted_by_wait_and_open_waits_are_those_of_the_end() {
     assert_eq!((lock.open_waits, lock.kind.as_str()), (0, "unknown"));
     assert_eq!(lock.waiters[0].wait_ns, 40);
     assert_eq!(lock.waiters[1].stack, [frame("0x10"), frame("main.main")]);
-    assert_eq!(lock.wait_buckets.iter().map(|bar| bar.count).sum::<u64>(), 3);
+    assert_eq!(lock.wait_hist.buckets(64).iter().map(|bar| bar.count).sum::<u64>(), 3);
 }
 
 #[test]

@@ -6,17 +6,15 @@ use std::fmt::Write;
 
 use super::{By, ReportError};
 use crate::model::Frame;
+use crate::model::flame::{self, NO_STACK};
 use crate::model::summary::Summary;
-
-/// What stands for a stack that could not be read.
-const NO_STACK: &str = "(no stack)";
 
 /// One line for each stack, in the order of their text.
 pub(super) fn render(summary: &Summary, by: By) -> Result<String, ReportError> {
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-    for (stack, weight) in rows(summary, by) {
-        let sum = stacks.entry(line(stack)).or_default();
-        *sum = sum.saturating_add(weight);
+    for row in flame::stacks(summary, by) {
+        let sum = stacks.entry(line(row.stack)).or_default();
+        *sum = sum.saturating_add(row.weight);
     }
     // What took no time has no width, and some tools take it for an error.
     stacks.retain(|_, &mut weight| weight > 0);
@@ -34,25 +32,6 @@ pub(super) fn render(summary: &Summary, by: By) -> Result<String, ReportError> {
         let _ = writeln!(text, "{stack} {}", weight.min(most));
     }
     Ok(text)
-}
-
-/// Stacks with what they weigh.
-fn rows(summary: &Summary, by: By) -> Vec<(&[Frame], u64)> {
-    let (maps, locks) = (summary.maps.iter(), summary.locks.iter());
-    match by {
-        By::Wait => {
-            let waiters = locks.flat_map(|lock| &lock.waiters);
-            waiters.map(|waiter| (&waiter.stack[..], waiter.wait_ns)).collect()
-        }
-        By::Blame => {
-            let holders = locks.flat_map(|lock| &lock.holders);
-            holders.map(|holder| (&holder.stack[..], holder.blame_ns)).collect()
-        }
-        By::Ops => {
-            let stacks = maps.flat_map(|map| &map.stacks);
-            stacks.map(|stack| (&stack.stack[..], stack.ops.total())).collect()
-        }
-    }
 }
 
 fn line(stack: &[Frame]) -> String {

@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+pub use crate::model::flame::{By, UnknownBy};
 use crate::model::summary::Summary;
 
 /// What a report is written as.
@@ -50,60 +51,6 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// What the stacks of [`Format::Folded`] and [`Format::Flamegraph`] are weighed by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum By {
-    /// Who waited for locks, ns.
-    #[default]
-    Wait,
-    /// Who held locks that others waited for, ns of their waits.
-    Blame,
-    /// Who used maps, operations scaled from a sample.
-    Ops,
-}
-
-impl By {
-    /// Everything there is to weigh by.
-    pub const ALL: [Self; 3] = [Self::Wait, Self::Blame, Self::Ops];
-
-    /// The name used on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wait => "wait",
-            Self::Blame => "blame",
-            Self::Ops => "ops",
-        }
-    }
-
-    /// What it is counted in.
-    const fn unit(self) -> &'static str {
-        match self {
-            Self::Wait | Self::Blame => "ns",
-            Self::Ops => "operations",
-        }
-    }
-}
-
-impl fmt::Display for By {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A weight that there is not.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("stacks cannot be weighed by {0:?}; choose wait, blame or ops")]
-pub struct UnknownBy(String);
-
-impl FromStr for By {
-    type Err = UnknownBy;
-
-    fn from_str(name: &str) -> Result<Self, UnknownBy> {
-        let found = Self::ALL.into_iter().find(|by| by.name() == name);
-        found.ok_or_else(|| UnknownBy(name.to_owned()))
     }
 }
 

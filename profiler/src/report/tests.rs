@@ -3,7 +3,7 @@ use unicode_width::UnicodeWidthStr;
 use super::*;
 use crate::findings;
 use crate::model::summary::Waiter;
-use crate::model::{Frame, Session, TargetInfo, fixture};
+use crate::model::{Frame, Session, TargetInfo, fixture, hist::WaitHist};
 
 /// Keys as many as `stat` shows by default and more.
 const KEYS: usize = 12;
@@ -158,7 +158,12 @@ fn json_is_read_back_as_it_was() {
     let mut before = summary();
     let after: Summary = serde_json::from_str(&rendered(Format::Json, &before)).unwrap();
     for lock in &mut before.locks {
-        lock.wait_buckets.clear();
+        lock.wait_hist = WaitHist::default();
+        lock.hold_hist = WaitHist::default();
+    }
+    for key in before.maps.iter_mut().flat_map(|map| &mut map.keys) {
+        key.wait_hist = WaitHist::default();
+        key.blame_hist = WaitHist::default();
     }
     assert_eq!(after, before);
 }

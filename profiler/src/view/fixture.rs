@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{App, Picture, Point};
-use crate::model::summary::{Bucket, Cost, Ops, Summary, Window};
+use crate::model::summary::{Cost, Ops, Summary, Window};
 
 /// A minute and a half of a Go program.
 pub(super) fn total() -> Summary {
@@ -13,10 +13,8 @@ pub(super) fn total() -> Summary {
         12, 40, 120, 310, 640, 1_210, 2_000, 3_500, 5_100, 7_100, 9_400, 13_800, 3_300, 1_500, 80,
         8,
     ];
-    summary.locks[0].wait_buckets = (10..)
-        .zip(counts)
-        .map(|(bit, count)| Bucket { lo_ns: 1 << bit, hi_ns: 2 << bit, count })
-        .collect();
+    let hist = &mut summary.locks[0].wait_hist;
+    (10..).zip(counts).for_each(|(bit, count)| hist.record_n(3 << (bit - 1), count));
     summary
 }
 

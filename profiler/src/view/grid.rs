@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use crate::expr::{Expr, Figure};
 use crate::units;
 
 /// What a row is about; survives reordering and the next picture.
@@ -125,6 +126,19 @@ pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
 }
 
+impl Row {
+    /// What stands in the column of this title, for conditions.
+    fn figure(&self, heads: &[Head], title: &str) -> Option<Figure> {
+        let column = heads.iter().position(|head| head.title.to_lowercase() == title)?;
+        Some(match self.cells.get(column)? {
+            Cell::Text(text) => Figure::Text(text.clone()),
+            Cell::Count(n) | Cell::Margin(n) | Cell::Time(n) => Figure::Number(*n as f64),
+            Cell::Rate(figure) | Cell::Share(figure) => Figure::Number(*figure),
+            Cell::Absent => return None,
+        })
+    }
+}
+
 /// A column: its head and what stands in it for an item.
 pub(super) type Column<'a, I> = (Head, &'a dyn Fn(&I) -> Cell);
 
@@ -159,10 +173,13 @@ impl Grid {
         }
     }
 
-    /// Keeps the rows with `filter` in one of their texts, in order of the column
-    /// titled `sort`.
+    /// Keeps the rows with `filter` in one of their texts, or for which it holds where it
+    /// is a condition on columns, in order of the column titled `sort`.
     pub(super) fn arrange(mut self, filter: &str, sort: &str, inverted: bool) -> Self {
-        if !filter.is_empty() {
+        if let Ok(expr) = Expr::parse(filter) {
+            let heads = self.heads.clone();
+            self.rows.retain(|row| expr.holds(|field| row.figure(&heads, field)));
+        } else if !filter.is_empty() {
             let filter = filter.to_lowercase();
             self.rows.retain(|row| {
                 row.cells.iter().any(
@@ -311,6 +328,14 @@ mod tests {
         assert_eq!(names(&filtered), ["unknown"]);
         assert_eq!(filtered.unfiltered, 4);
         assert!(grid(&ITEMS).arrange("7", "ops", false).rows.is_empty());
+    }
+
+    #[test]
+    fn a_filter_may_be_a_condition_on_columns() {
+        let of = |filter| names(&grid(&ITEMS).arrange(filter, "ops", false));
+        assert_eq!(of("ops > 2"), ["A"]);
+        assert_eq!(of("ops >= 2 and name ~ C"), ["c"]);
+        assert!(of("other > 2").is_empty());
     }
 
     #[test]

@@ -319,10 +319,7 @@ prop_compose! {
                 lock.kind.clone_from(&text);
                 lock.wait.max_ns = figure;
                 lock.wait.sum_ns = figure;
-                for bucket in lock.wait_buckets.iter_mut().take(turn) {
-                    bucket.count = figure.saturating_mul(9);
-                    bucket.lo_ns = figure;
-                }
+                lock.wait_hist.record_n(figure, figure.saturating_mul(9));
             }
         }
         picture.notices = vec![text; turn];

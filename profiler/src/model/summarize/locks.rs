@@ -11,8 +11,6 @@ use crate::model::{
     hist::WaitHist,
 };
 
-/// Bars of a lock's histogram; a narrower display joins neighbours.
-const BARS: usize = 64;
 /// Keys of one stack.
 const MOST_KEYS: usize = 5;
 /// Pairs of one lock.
@@ -32,7 +30,8 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
         label: info.and_then(|info| info.label.clone()),
         maps: pairs.maps(),
         wait: lock.wait.h(),
-        wait_buckets: lock.wait.buckets(BARS),
+        wait_hist: lock.wait.clone(),
+        hold_hist: lock.hold.clone(),
         read: told(&lock.read),
         write: told(&lock.write),
         hold: (!lock.hold.is_empty()).then(|| lock.hold.h()),

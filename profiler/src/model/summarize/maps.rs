@@ -6,17 +6,19 @@ use std::collections::{BTreeMap, HashMap};
 use probe_ebpf::{CALLER_NOT_SAMPLED, CALLERS_PER_TICK, Op, STACKS_PER_TICK};
 
 use super::naming::{Naming, UNKNOWN, first_key, hex, map_id, nameless};
-use crate::model::callers::OTHER;
+use crate::model::callers::{Callers, OTHER};
 use crate::model::hist::WaitHist;
 use crate::model::key_text::is_cut;
-use crate::model::sample::{Counts, margin};
+use crate::model::sample::{Counts, Sample, margin};
 use crate::model::session::MapSum;
 use crate::model::sizes::Size;
 use crate::model::summary::{Caller, Key, Map, MapSize, OpStack};
-use crate::model::{self, Frame, MapId, StackId, Tables, UnreadableKeys, slice};
+use crate::model::{self, Frame, MapId, MapKey, StackId, Tables, UnreadableKeys, slice};
 
 /// What stands for call sites beyond the limit.
 const OTHER_CALLERS: &str = "(other)";
+/// Call sites of one key.
+const MOST_KEY_CALLERS: usize = 5;
 
 pub(super) fn summary(
     naming: &Naming<'_>,
@@ -43,7 +45,7 @@ pub(super) fn summary(
         unreadable: unreadable.map(|(reason, n)| (reason.to_owned(), n)).collect(),
         keys: key_summaries(naming, tables, id, map, keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
-        callers: caller_summaries(naming, map),
+        callers: caller_summaries(naming, &map.callers, &map.ops, Some(&map.sample)),
         stacks: stack_summaries(naming, tables, id, map),
     }
 }
@@ -119,18 +121,39 @@ fn key_summaries(
         .map(|((bytes, len), ops, error)| {
             let key = model::Key { bytes: bytes.into(), len };
             let times = times.get(&(bytes, len)).copied().unwrap_or_default();
+            let text = naming.key_text(id, &key);
+            let cut = is_cut(&key);
+            let callers = key_caller_summaries(naming, tables, &MapKey { map: id, key }, &ops);
             Key {
-                key: naming.key_text(id, &key),
+                key: text,
                 type_name: naming.map(id).and_then(|info| info.key_type.clone()),
                 ops: ops.into(),
                 share: (ops.total() as f64 / total).min(1.0),
                 margin: error,
-                cut: is_cut(&key),
+                cut,
                 wait: times.wait.map(WaitHist::h),
                 blame: times.blame.map(WaitHist::h),
+                wait_hist: times.wait.cloned().unwrap_or_default(),
+                blame_hist: times.blame.cloned().unwrap_or_default(),
+                callers,
             }
         })
         .collect()
+}
+
+/// Where one key is used, as far as that was told.
+fn key_caller_summaries(
+    naming: &Naming<'_>,
+    tables: &Tables,
+    key: &MapKey,
+    all: &slice::Ops,
+) -> Vec<Caller> {
+    let rows = tables.key_sites.range((key.clone(), 0)..).take_while(|((of, _), _)| of == key);
+    let mut callers = Callers::default();
+    rows.for_each(|((_, address), ops)| callers.add(*address, ops, usize::MAX));
+    let mut places = caller_summaries(naming, &callers, all, None);
+    places.truncate(MOST_KEY_CALLERS);
+    places
 }
 
 fn times<'a>(
@@ -159,10 +182,15 @@ fn slowest<'a>(times: &BTreeMap<Name<'a>, Times<'a>>, keys: usize) -> BTreeMap<N
 
 /// Call sites that read the same are one; ties are broken by the lowest address.
 /// Where only some operations told theirs, the counts are scaled to all.
-fn caller_summaries(naming: &Naming<'_>, map: &MapSum) -> Vec<Caller> {
+fn caller_summaries(
+    naming: &Naming<'_>,
+    callers: &Callers,
+    all: &slice::Ops,
+    sample: Option<&Sample>,
+) -> Vec<Caller> {
     let mut places: HashMap<Vec<Frame>, Vec<(u64, slice::Ops)>> = HashMap::new();
     let mut sampled = slice::Ops::default();
-    for (address, ops) in map.callers.as_slice() {
+    for (address, ops) in callers.as_slice() {
         // What a map does by itself has no call site that says anything.
         if *address == CALLER_NOT_SAMPLED || ops.total() == 0 {
             continue;
@@ -176,8 +204,8 @@ fn caller_summaries(naming: &Naming<'_>, map: &MapSum) -> Vec<Caller> {
             here.add(ops);
         }
         let first = callers.iter().map(|(address, _)| *address).min();
-        let counts = Counts { here: &here, sampled: &sampled, all: &map.ops };
-        let margin = margin(counts, CALLERS_PER_TICK, Some((&map.sample, &callers)));
+        let counts = Counts { here: &here, sampled: &sampled, all };
+        let margin = margin(counts, CALLERS_PER_TICK, sample.map(|it| (it, &callers[..])));
         let ops = scaled(counts).into();
         (here.total(), first, Caller { frames, ops, margin })
     });

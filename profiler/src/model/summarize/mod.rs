@@ -15,7 +15,7 @@ use super::summary::{
 };
 use super::{Definitions, LockSlice, TargetInfo, slice};
 use crate::decode;
-use naming::Naming;
+pub(super) use naming::{Naming, lock_id, map_id};
 
 /// The summary of `sum` with at most `keys` keys of each map by operations, and as
 /// many by waits.

@@ -16,7 +16,7 @@ use crate::model::{
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// The names of one run.
-pub(super) struct Naming<'a> {
+pub(in crate::model) struct Naming<'a> {
     names: &'a Definitions,
     /// Of stacks that read the same, the lowest id.
     stacks: HashMap<StackId, StackId>,
@@ -27,9 +27,9 @@ pub(super) struct Naming<'a> {
 /// Who waits or holds, with one id for all stacks that read the same; `None` where
 /// nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Who<'a> {
+pub(in crate::model) struct Who<'a> {
     pub(super) stack: Option<StackId>,
-    pub(super) key: Option<&'a MapKey>,
+    pub(in crate::model) key: Option<&'a MapKey>,
 }
 
 /// A frame, or the address where none is known.
@@ -57,6 +57,11 @@ impl<'a> Naming<'a> {
         naming
     }
 
+    /// For keys alone.
+    pub(in crate::model) fn of_keys(names: &'a Definitions) -> Self {
+        Self { names, stacks: HashMap::new(), blame: BTreeMap::new() }
+    }
+
     pub(super) fn map(&self, id: MapId) -> Option<&'a MapInfo> {
         self.names.maps.get(&id)
     }
@@ -72,7 +77,7 @@ impl<'a> Naming<'a> {
     }
 
     /// The key as the program would write it.
-    pub(super) fn key_text(&self, map: MapId, key: &Key) -> String {
+    pub(in crate::model) fn key_text(&self, map: MapId, key: &Key) -> String {
         let info = self.map(map);
         let format = info.map_or(KeyFormat::Bytes, |info| info.key_format);
         let shape = info.and_then(|info| self.names.types.get(&info.key_type_at?));
@@ -84,7 +89,7 @@ impl<'a> Naming<'a> {
         self.stacks.get(&stack).copied().unwrap_or(stack)
     }
 
-    pub(super) fn who(&self, actor: ActorId) -> Who<'a> {
+    pub(in crate::model) fn who(&self, actor: ActorId) -> Who<'a> {
         let actor = self.names.actors.get(&actor);
         Who {
             stack: actor.map(|actor| self.stack(actor.stack)),
@@ -133,12 +138,12 @@ pub(super) fn first_key(map: MapId) -> MapKey {
 }
 
 /// A map's id in the summary.
-pub(super) fn map_id(id: MapId) -> String {
+pub(in crate::model) fn map_id(id: MapId) -> String {
     format!("m{}", u64::from(id) + 1)
 }
 
 /// A lock's id in the summary.
-pub(super) fn lock_id(id: LockId) -> String {
+pub(in crate::model) fn lock_id(id: LockId) -> String {
     format!("l{}", u64::from(id) + 1)
 }
 

@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Bars of a histogram; a narrower display joins neighbours.
+const BARS: usize = 64;
+
 /// Keys of a map that are shown without opening it.
 const HOTTEST: usize = 5;
 /// Pairs of a lock.
@@ -171,9 +174,15 @@ fn about_lock(summary: &Summary, lock: &Lock, width: usize, theme: Theme) -> Lin
     lines.extend(facts(waits, width));
     lines.extend(told(lock, width));
     lines.extend(pairs(lock, width));
-    lines.extend(histogram::lines("Waits", &lock.wait, &lock.wait_buckets, width, theme));
+    lines.extend(histogram::lines(
+        "Waits",
+        &lock.wait,
+        &lock.wait_hist.buckets(BARS),
+        width,
+        theme,
+    ));
     if let Some(hold) = &lock.hold {
-        lines.extend(histogram::lines("Holds", hold, &[], width, theme));
+        lines.extend(histogram::lines("Holds", hold, &lock.hold_hist.buckets(BARS), width, theme));
     }
     if !lock.waiters.is_empty() {
         lines.push(Line::styled("Waiters, longest total first", STRONG));
