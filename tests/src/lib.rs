@@ -10,6 +10,7 @@ pub mod go;
 pub mod mapprof;
 pub mod matrix;
 pub mod memory;
+pub mod npm;
 pub mod process;
 pub mod programs;
 pub mod servers;

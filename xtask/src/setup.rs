@@ -69,6 +69,9 @@ fn missing_packages() -> Vec<Alternatives> {
     if !succeeds(Command::new("python3").args(["-m", "pip", "--version"])) {
         missing.push(one(&["python3", "python3-pip"]));
     }
+    if !on_path("node") || !on_path("npm") {
+        missing.push(one(&["nodejs", "npm"]));
+    }
     if !on_path("tmux") {
         missing.push(one(&["tmux"]));
     }
