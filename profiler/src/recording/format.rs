@@ -16,7 +16,7 @@ use crate::model::{Definitions, Slice, TargetInfo};
 pub(super) const MAGIC: [u8; 8] = *b"mapprof\0";
 
 /// Of the layout and of all recorded types.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Bytes of magic and version.
 pub(super) const FILE_HEAD: usize = MAGIC.len() + size_of::<u32>();
@@ -56,12 +56,15 @@ pub struct Header {
     pub target: TargetInfo,
     /// mapprof's version.
     pub tool_version: String,
+    /// Of a merged recording: what each of its parts profiled.
+    pub sources: Vec<TargetInfo>,
 }
 
 impl Header {
     /// Of this target and this mapprof.
     pub fn new(target: TargetInfo) -> Self {
-        Self { target, tool_version: env!("CARGO_PKG_VERSION").to_owned() }
+        let tool_version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { target, tool_version, sources: Vec::new() }
     }
 }
 

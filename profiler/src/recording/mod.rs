@@ -7,11 +7,16 @@
 //! [`Session`]: crate::model::Session
 
 mod format;
+mod load;
+mod lock;
+mod part;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use format::{Header, Record};
-pub use reader::{Damage, ReadError, Reader, Recording, read};
+pub use load::{Loading, ReadOptions, Recording, read, read_with};
+pub use part::{Moment, MomentError, Part};
+pub use reader::{Damage, ReadError, Reader};
 pub use writer::{WriteError, Writer};
