@@ -8,6 +8,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use probe_ebpf::LONG_KEY;
 
+use super::{
+    merge::MergeArgs,
+    replay::{PartArgs, ReplayArgs},
+    tape::RecordArgs,
+};
 use crate::{
     catalog::{
         With,
@@ -49,6 +54,10 @@ pub(super) enum Command {
     Stat(StatArgs),
     /// Profile a program into a file
     Record(RecordArgs),
+    /// Look at a recording as at a live run, step by step
+    Replay(ReplayArgs),
+    /// Join recordings of several processes or hosts of one service
+    Merge(MergeArgs),
     /// Turn a recording into a report
     Report(ReportArgs),
     /// Show what would be probed, where and at what cost, and attach nothing
@@ -338,17 +347,6 @@ fn summary_format(text: &str) -> Result<report::Format, String> {
     }
 }
 
-/// `mapprof record`
-#[derive(Args, Debug)]
-pub(super) struct RecordArgs {
-    /// What and how.
-    #[command(flatten)]
-    pub(super) profile: ProfileArgs,
-    /// The file to write
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: PathBuf,
-}
-
 /// `mapprof report`
 #[derive(Args, Debug)]
 pub(super) struct ReportArgs {
@@ -357,6 +355,9 @@ pub(super) struct ReportArgs {
     /// text, json, folded or flamegraph
     #[arg(long, default_value = "text")]
     pub(super) format: report::Format,
+    /// Which part of the recording.
+    #[command(flatten)]
+    pub(super) part: PartArgs,
     /// What the stacks of folded and flamegraph are weighed by: wait, blame or ops
     #[arg(long, value_name = "WHAT", default_value_t)]
     pub(super) by: report::By,

@@ -30,8 +30,9 @@ pub(super) const MOST_COMPRESSED: u32 = 1 << 28;
 /// Most bytes of a record once decompressed.
 const MOST_PLAIN: u64 = 1 << 30;
 
-/// zstd's fastest ordinary level: recording runs beside a saturated machine.
-const LEVEL: i32 = 1;
+/// zstd's default level: a fifth smaller than the fastest one's, for a millisecond more of
+/// each interval.
+const LEVEL: i32 = 3;
 
 /// One entry of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,4 +88,27 @@ pub(super) fn decode(body: &[u8]) -> Option<Record<'static>> {
     let mut plain = Vec::new();
     zstd::Decoder::with_buffer(body).ok()?.take(MOST_PLAIN).read_to_end(&mut plain).ok()?;
     postcard::from_bytes(&plain).ok()
+}
+
+/// What kind of record a frame holds, without decoding all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brief {
+    /// An interval: when it began, ns since the epoch, and how long it was, ns.
+    Slice { start_unix_ns: u64, duration_ns: u64 },
+    /// Another kind.
+    Other,
+}
+
+/// As much of a record as its first bytes tell; `None` where the body is none.
+pub(super) fn brief(body: &[u8]) -> Option<Brief> {
+    /// Number of the variant, and two numbers of up to ten bytes each.
+    const FIRST: u64 = 21;
+    const SLICE: u8 = 2;
+    let mut plain = Vec::new();
+    zstd::Decoder::with_buffer(body).ok()?.take(FIRST).read_to_end(&mut plain).ok()?;
+    if plain.first() != Some(&SLICE) {
+        return plain.first().map(|_| Brief::Other);
+    }
+    let (start_unix_ns, duration_ns) = postcard::from_bytes(&plain[1..]).ok()?;
+    Some(Brief::Slice { start_unix_ns, duration_ns })
 }

@@ -125,27 +125,34 @@ impl Reader {
     /// Opens a recording.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let failed = |source| ReadError::Io { path: path.to_owned(), source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        let mut file = File::open(path).map_err(failed)?;
         let mut head = Vec::new();
         file.by_ref().take(FILE_HEAD as u64).read_to_end(&mut head).map_err(failed)?;
         let version = head.strip_prefix(&MAGIC).and_then(|version| version.try_into().ok());
         let path = path.to_owned();
         match version.map(u32::from_le_bytes) {
-            Some(VERSION) => Ok(Self {
-                path,
-                file,
-                offset: FILE_HEAD as u64,
-                damage: None,
-                tail: None,
-                ended: false,
-                growing: false,
-                lost: false,
-            }),
+            Some(VERSION) => Self::of(file, &path).map_err(|source| ReadError::Io { path, source }),
             Some(version) if version > VERSION => Err(ReadError::Newer { path, version }),
             Some(version) => Err(ReadError::Older { path, version }),
             None if head.is_empty() => Err(ReadError::Empty { path }),
             None => Err(ReadError::Foreign { path }),
         }
+    }
+
+    /// A recording that this process writes itself.
+    pub(super) fn of(mut file: File, path: &Path) -> io::Result<Self> {
+        let offset = FILE_HEAD as u64;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufReader::new(file),
+            offset,
+            damage: None,
+            tail: None,
+            ended: false,
+            growing: false,
+            lost: false,
+        })
     }
 
     /// What could not be read so far; complete once the iterator has ended.
@@ -224,7 +231,8 @@ impl Reader {
         }
         let whole = reached == start;
         let complaint = Damage { offset: start, what, skipped: reached - start };
-        self.tail = (!self.growing && !(self.ended && whole)).then_some(complaint);
+        let is_well = self.growing || (self.ended && whole);
+        self.tail = (!is_well).then_some(complaint);
         false
     }
 
@@ -243,20 +251,13 @@ enum Fault {
     Stop(&'static str),
 }
 
-impl Iterator for Reader {
-    type Item = Record<'static>;
-
-    fn next(&mut self) -> Option<Record<'static>> {
+impl Reader {
+    /// The next whole frame: how long it is, with its head, and its body.
+    pub(super) fn next_body(&mut self) -> Option<(u64, Vec<u8>)> {
         while !self.lost {
             let start = self.offset;
             match self.frame() {
-                Ok(body) => match decode(&body) {
-                    Some(record) => {
-                        self.ended = matches!(record, Record::End { .. });
-                        return Some(record);
-                    }
-                    None => self.damaged(BAD_RECORD, start, self.offset),
-                },
+                Ok(body) => return Some((self.offset - start, body)),
                 Err(Fault::Skip(what)) => self.damaged(what, start, self.offset),
                 Err(Fault::End(what)) => {
                     if !self.at_end(what, start) {
@@ -270,5 +271,20 @@ impl Iterator for Reader {
             }
         }
         None
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Record<'static>;
+
+    fn next(&mut self) -> Option<Record<'static>> {
+        loop {
+            let (len, body) = self.next_body()?;
+            if let Some(record) = decode(&body) {
+                self.ended = matches!(record, Record::End { .. });
+                return Some(record);
+            }
+            self.damaged(BAD_RECORD, self.offset - len, self.offset);
+        }
     }
 }
