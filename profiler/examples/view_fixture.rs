@@ -8,8 +8,8 @@ use std::{
 };
 
 use mapprof::{
-    model::summary::Summary,
-    view::{self, App, Picture, Point},
+    model::{SliceTotals, Step, summary::Summary},
+    view::{self, App, Links, Looks, Picture},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,7 +22,11 @@ fn main() -> anyhow::Result<()> {
 
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
-    let view = thread::spawn(move || view::run(App::new(), receiver, stop));
+    // The figures are made up, so there is no step to go to and nothing to save.
+    let (requests, _asked) = mpsc::channel();
+    let save = Box::new(|_: &Summary| Err("the example saves nothing".to_owned()));
+    let links = Links { pictures: receiver, requests, save, stop };
+    let view = thread::spawn(move || view::run(App::new(), links, Looks::default()));
     view.join().map_err(|_| anyhow::anyhow!("the view panicked"))??;
     println!("the view has ended");
     Ok(())
@@ -51,20 +55,25 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 fn feed(sender: &mpsc::Sender<Picture>, seconds: Option<u64>) {
     let fixture: Summary = serde_json::from_str(include_str!("../src/view/fixture.json"))
         .expect("the fixture is a summary");
-    let mut history = Vec::new();
+    let mut steps = Vec::new();
     for tick in 1.. {
         let ended = seconds
             .is_some_and(|s| u128::from(tick) * INTERVAL.as_millis() >= u128::from(s) * 1000);
         let last = grown(&fixture, 1 + tick * tick % 7);
-        history.push(Point {
-            events: last.window.events,
+        let totals = SliceTotals {
+            start_unix_ns: last.window.start_unix_ns,
             duration_ns: last.window.duration_ns,
+            events: last.window.events,
             wait_ns: last.locks[0].wait.sum_ns,
-        });
+            ..SliceTotals::default()
+        };
+        steps.push(Step { totals, ..Step::default() });
         let picture = Picture {
             total: grown(&fixture, 100 + tick),
             last,
-            history: history.clone(),
+            steps: steps.clone(),
+            at: None,
+            subject: None,
             notices: vec!["These figures are made up.".to_owned()],
             ended: ended.then(|| "the example is over".to_owned()),
         };

@@ -8,9 +8,14 @@ mod args;
 mod demo;
 mod doctor;
 mod launched;
+mod merge;
 mod out;
+mod pictures;
 mod profile;
+mod replay;
+mod save;
 mod silence;
+mod tape;
 mod top;
 
 pub mod probes;
@@ -23,7 +28,8 @@ use clap::Parser;
 use crate::{
     catalog::custom::ProbeError,
     model::Session,
-    placement, recording,
+    placement,
+    recording::{self, ReadOptions},
     report::{self, Format},
     target::Target,
 };
@@ -51,7 +57,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::Top(cli.top)) {
         Command::Top(args) => top::run(&args),
         Command::Stat(args) => profile::stat(&args),
-        Command::Record(args) => profile::record(&args),
+        Command::Record(args) => tape::record(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report(&args),
         Command::Probes(args) => show_probes(&args),
         Command::Doctor => doctor::run(),
@@ -80,12 +88,9 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
 }
 
 fn report(args: &ReportArgs) -> Result<ExitCode> {
-    let recording = recording::read(&args.recording)?;
-    let mut code = ExitCode::SUCCESS;
-    if let Some(damage) = &recording.damage {
-        out::note(&format!("{}: {damage}; what can be read is shown", args.recording.display()));
-        code = ExitCode::FAILURE;
-    }
+    let options = ReadOptions { part: args.part.part(), ..ReadOptions::default() };
+    let recording = recording::read_with(&args.recording, &options)?;
+    let code = replay::tell_state(&args.recording, &recording);
     write_report(&recording.session, args)?;
     Ok(code)
 }

@@ -1,4 +1,4 @@
-//! `stat` and `record`, and what every way of profiling shares: finding the
+//! `stat`, and what every way of profiling shares: finding the
 //! target, starting the run, following it to its end.
 
 use std::{process::ExitCode, sync::atomic::Ordering, time::Duration};
@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    args::{ChoiceArgs, HowArgs, ProfileArgs, RecordArgs, ShowArgs, StatArgs, TargetArgs},
+    args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
     launched, out, silence,
+    tape::Tape,
 };
 use crate::{
     catalog::{self, Entry},
@@ -16,7 +17,6 @@ use crate::{
     kernel::{Attachment, Kernel, LoadOptions},
     model::{Definitions, Limits, Session, Slice, summary::Summary},
     placement::{self, Plan},
-    recording::{Header, Record, Writer},
     report::{self, Format},
     run::{End, Options, Reason, Run, Update, Wanted},
     target::{Held, Target, find_by_name},
@@ -89,6 +89,13 @@ pub(super) struct Started {
     pub(super) notices: Vec<String>,
 }
 
+/// Bounds of the model: no fewer keys than are to be shown.
+pub(super) fn limits(how: &HowArgs) -> Limits {
+    let limits = Limits::default();
+    let keys_per_map = how.show.keys.max(limits.keys_per_map);
+    Limits { keys_per_map, total_keys: limits.total_keys.max(keys_per_map), ..limits }
+}
+
 /// Plans and attaches; a held command is released.
 pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<Started> {
     init_log(how.verbose);
@@ -101,11 +108,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         bail!(silence::nothing_to_probe(&target, &plan));
     }
     let name = target.name().to_owned();
-    let limits = Limits {
-        keys_per_map: how.show.keys.max(Limits::default().keys_per_map),
-        ..Limits::default()
-    };
-    let limits = Limits { total_keys: limits.total_keys.max(limits.keys_per_map), ..limits };
+    let limits = limits(how);
     let kept = Plan { sites: plan.sites.clone(), ..Plan::default() };
     let options = Options {
         interval: how.interval.0,
@@ -232,51 +235,8 @@ pub(super) fn stat(args: &StatArgs) -> Result<ExitCode> {
     )
 }
 
-/// `mapprof record`
-pub(super) fn record(args: &RecordArgs) -> Result<ExitCode> {
-    let ProfileArgs { target, choice, how } = &args.profile;
-    let mut tape = Tape::create(&args.output);
-    let code = profile(target, choice, how, |_| Ok(()), Some(&mut tape))?;
-    Ok(code)
-}
-
-/// The recording that is written beside a run. An error is told once, and the run
-/// goes on.
-struct Tape {
-    path: std::path::PathBuf,
-    writer: Option<Writer>,
-    failed: bool,
-}
-
-impl Tape {
-    fn create(path: &std::path::Path) -> Self {
-        let mut tape = Self { path: path.to_owned(), writer: None, failed: false };
-        match Writer::create(path) {
-            Ok(writer) => tape.writer = Some(writer),
-            Err(error) => tape.fail(&error.into()),
-        }
-        tape
-    }
-
-    fn append(&mut self, record: &Record<'_>) {
-        if let Some(writer) = &mut self.writer
-            && let Err(error) = writer.append(record)
-        {
-            self.fail(&error.into());
-        }
-    }
-
-    fn fail(&mut self, error: &anyhow::Error) {
-        if !self.failed {
-            out::complain(error);
-            out::note("profiling goes on, and the summary will be printed on standard output");
-        }
-        self.failed = true;
-    }
-}
-
 /// A run from its start to its end, without a terminal.
-fn profile(
+pub(super) fn profile(
     target: &TargetArgs,
     choice: &ChoiceArgs,
     how: &HowArgs,
@@ -291,12 +251,11 @@ fn profile(
             out::note(notice);
         }
         if let Some(tape) = &mut tape {
-            tape.append(&Record::Header(std::borrow::Cow::Owned(Header::new(run.info.clone()))));
+            tape.begin(&run.info);
         }
         let end = follow(&mut run, &mut session, &mut interrupts, |definitions, slice, _| {
             if let Some(tape) = &mut tape {
-                tape.append(&Record::Definitions(std::borrow::Cow::Borrowed(definitions)));
-                tape.append(&Record::Slice(std::borrow::Cow::Borrowed(slice)));
+                tape.interval(definitions, slice);
             }
         })
         .await;
@@ -310,12 +269,9 @@ fn profile(
         }
         let mut code = ExitCode::SUCCESS;
         if let Some(tape) = tape {
-            tape.append(&Record::End { reason: end.reason.text().into() });
-            if tape.failed {
+            if !tape.end(end.reason.text(), &session) {
                 out::print(&report::render(Format::Text, &summary(&session, &how.show))?)?;
                 code = ExitCode::FAILURE;
-            } else {
-                tell_recorded(&tape.path, &session);
             }
         }
         // A reader that has seen enough must not cost the command its status.
@@ -338,19 +294,6 @@ fn tell_end(end: &End) {
         out::note(&format!("losses may be missing from the figures: {error}"));
     }
     out::note(&format!("probes are out ({:.0} ms)", end.detach.as_secs_f64() * 1e3));
-}
-
-fn tell_recorded(path: &std::path::Path, session: &Session) {
-    let window = session.summary(0).window;
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    out::note(&format!(
-        "recorded {:.1} s and {} events to {} ({} KiB); `mapprof report {}` shows it",
-        window.duration_ns as f64 / 1e9,
-        window.events,
-        path.display(),
-        bytes.div_ceil(1024),
-        path.display()
-    ));
 }
 
 /// Probes that do nothing, in place until the duration is over or somebody asks.

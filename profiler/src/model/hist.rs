@@ -22,6 +22,7 @@ const DIGITS: u8 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitHist {
     /// Waits by the highest duration of their bucket, ns.
+    #[serde(with = "packed")]
     buckets: BTreeMap<u64, u64>,
     count: u64,
     sum_ns: u64,
@@ -141,7 +142,63 @@ impl WaitHist {
 /// The highest value that shares its bucket with `ns`.
 fn bucket_of(ns: u64) -> u64 {
     static LAYOUT: OnceLock<Histogram<u64>> = OnceLock::new();
-    LAYOUT.get_or_init(|| dense(u64::MAX)).highest_equivalent(ns)
+    // The largest of all would be said to have a bucket of its own.
+    LAYOUT.get_or_init(|| dense(u64::MAX)).highest_equivalent(ns).min(u64::MAX - 1)
+}
+
+/// Buckets as recordings have them: pairs of how many buckets lie between this one and the
+/// one before, and how many waits it has. Most of them fit in two bytes.
+///
+/// Bucket 0 is the duration 0; from 0 to 255 they are one apart, and from there on 128
+/// buckets cover each doubling.
+mod packed {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Buckets to a doubling.
+    const HALF: u64 = 128;
+
+    pub(super) fn serialize<S: Serializer>(
+        buckets: &BTreeMap<u64, u64>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut next = 0;
+        let pairs = buckets.iter().map(|(&highest, &count)| {
+            let index = index(highest);
+            let gap = index.saturating_sub(next);
+            next = index + 1;
+            (gap, count)
+        });
+        pairs.collect::<Vec<(u64, u64)>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<u64, u64>, D::Error> {
+        let mut next = 0_u64;
+        let pairs = Vec::<(u64, u64)>::deserialize(from)?;
+        let buckets = pairs.into_iter().map(|(gap, count)| {
+            let index = next.saturating_add(gap);
+            next = index.saturating_add(1);
+            (highest(index), count)
+        });
+        Ok(buckets.collect())
+    }
+
+    /// A bucket's place among all of them, by a duration in it.
+    pub(super) fn index(ns: u64) -> u64 {
+        let shift = u64::from((ns | (2 * HALF - 1)).ilog2() - (2 * HALF - 1).ilog2());
+        shift * HALF + (ns >> shift)
+    }
+
+    /// The longest duration in a bucket; of the last, and of those that there are not, what
+    /// an HdrHistogram says of its last one.
+    pub(super) fn highest(index: u64) -> u64 {
+        let shift = (index / HALF).saturating_sub(1);
+        let next = u128::from(index - shift * HALF + 1) << shift.min(64);
+        u64::try_from(next - 1).unwrap_or(u64::MAX).min(u64::MAX - 1)
+    }
 }
 
 /// An empty histogram for values up to `high`; the buckets do not depend on it.
@@ -203,7 +260,21 @@ mod tests {
         assert_eq!(hist(&[40, 40, 40]).buckets(10), [Bucket { lo_ns: 40, hi_ns: 40, count: 3 }]);
     }
 
+    #[test]
+    fn buckets_are_numbered() {
+        for (ns, index) in [(0, 0), (255, 255), (256, 256), (257, 256), (511, 383), (512, 384)] {
+            assert_eq!(packed::index(ns), index, "{ns}");
+        }
+        assert_eq!(packed::highest(packed::index(u64::MAX)), bucket_of(u64::MAX));
+        assert_eq!([7423, 7424, u64::MAX].map(packed::highest), [bucket_of(u64::MAX); 3]);
+    }
+
     proptest! {
+        #[test]
+        fn numbers_mean_the_same_buckets(ns in any::<u64>().prop_map(|v| v >> (v % 64))) {
+            prop_assert_eq!(packed::highest(packed::index(ns)), bucket_of(ns));
+        }
+
         #[test]
         fn percentiles_are_within_one_percent(mut values in prop::collection::vec(any::<u64>().prop_map(|v| v >> (v % 60)), 1..300)) {
             let h = hist(&values).h();

@@ -53,6 +53,7 @@ fn untyped(key: &Key, format: KeyFormat) -> String {
         (KeyFormat::Uint, Some(value)) => value.to_string(),
         (KeyFormat::Hex, Some(value)) => format!("{value:#x}"),
         (KeyFormat::Str, _) => quoted(&key.bytes),
+        (KeyFormat::Text, _) => ready_made(&key.bytes),
         _ => hex(&key.bytes),
     }
 }
@@ -335,6 +336,21 @@ fn quoted(bytes: &[u8]) -> String {
         }
     }
     text.push('"');
+    text
+}
+
+/// A text of [`key_text`], which it leaves as it is; of any other it leaves nothing
+/// invisible.
+fn ready_made(bytes: &[u8]) -> String {
+    const AS_THEY_ARE: [char; 3] = ['"', '\'', '\\'];
+    let mut text = String::new();
+    for piece in String::from_utf8_lossy(bytes).split_inclusive(AS_THEY_ARE) {
+        let end = piece.trim_end_matches(AS_THEY_ARE).len();
+        // Only what begins a text cannot be a combining character.
+        let within = format!("x{}", &piece[..end]);
+        text.extend(within.escape_debug().skip(1));
+        text += &piece[end..];
+    }
     text
 }
 

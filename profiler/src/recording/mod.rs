@@ -2,16 +2,29 @@
 //!
 //! In: [`Record`]s as they come. Out: the same records, and a [`Session`] of
 //! them. A file that was cut short or damaged is read as far as it is whole, and
-//! [`Damage`] says what is missing.
+//! [`Damage`] says what is missing. docs/recording.md describes the file for others.
 //!
 //! [`Session`]: crate::model::Session
 
+mod compact;
 mod format;
+mod load;
+mod lock;
+mod merge;
+mod names;
+mod part;
 mod reader;
+mod recorder;
+#[cfg(test)]
+mod recorder_tests;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use format::{Header, Record};
-pub use reader::{Damage, ReadError, Reader, Recording, read};
+pub use load::{Loading, ReadOptions, Recording, read, read_with};
+pub use merge::{MergeError, Merged, merge};
+pub use part::{Moment, MomentError, Part};
+pub use reader::{Damage, ReadError, Reader};
+pub use recorder::Recorder;
 pub use writer::{WriteError, Writer};

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::format::{
-    FILE_HEAD, FRAME_HEAD, Header, MAGIC, MOST_COMPRESSED, Record, VERSION, decode,
-};
-use crate::model::{Session, TargetInfo};
+use super::format::{FILE_HEAD, FRAME_HEAD, MAGIC, MOST_COMPRESSED, Record, VERSION, decode};
+use super::lock::is_being_written;
 
 /// What keeps a recording from being read at all.
 #[derive(Debug, Error)]
@@ -29,17 +28,48 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
-    /// Its layout is an earlier or a later one.
+    /// There is nothing in it.
+    #[error(
+        "{} is empty, no recording of mapprof: make one with `mapprof record`", path.display()
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its layout is an earlier one.
     #[error(
         "the recording {} has format version {version}, this mapprof reads version {VERSION}: \
-         use the mapprof that recorded it, or a newer one",
+         use the mapprof that recorded it, or record again",
         path.display()
     )]
-    Version {
+    Older {
         /// The file.
         path: PathBuf,
         /// The file's version.
         version: u32,
+    },
+    /// Its layout is a later one.
+    #[error(
+        "the recording {} has format version {version}, this mapprof reads version {VERSION}: \
+         it was made by a newer mapprof; use that one",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        version: u32,
+    },
+    /// No slice begins in the part that is wanted.
+    #[error(
+        "no interval of the recording {} begins in the part asked for; it covers {covers}",
+        path.display()
+    )]
+    EmptyPart {
+        /// The file.
+        path: PathBuf,
+        /// What there is.
+        covers: String,
     },
 }
 
@@ -65,7 +95,7 @@ impl fmt::Display for Damage {
 }
 
 const CUT_SHORT: &str = "the recording is cut short";
-const NOT_ENDED: &str = "the recording has no end, so it was broken off or still goes on";
+const NOT_ENDED: &str = "the recording has no end and nobody is writing it, so it was broken off";
 const BAD_LENGTH: &str = "a frame's length is damaged";
 const BAD_CHECKSUM: &str = "a frame's checksum does not match";
 const BAD_RECORD: &str = "a frame holds no record that this mapprof knows";
@@ -74,48 +104,91 @@ const READ_FAILED: &str = "the file could not be read further";
 /// The records of a file, in order; an iterator that ends at the file's end or
 /// where nothing more can be made out. A frame that is damaged within is passed
 /// over. [`Reader::damage`] tells both afterwards.
+///
+/// Where the file goes on growing, further records come after a `None`.
 #[derive(Debug)]
 pub struct Reader {
+    path: PathBuf,
     file: BufReader<File>,
     /// Of the next frame.
     offset: u64,
     damage: Option<Damage>,
+    /// What is wrong with the file's end, as long as nothing follows.
+    tail: Option<Damage>,
     ended: bool,
-    done: bool,
+    growing: bool,
+    /// Where the next frame begins is not known.
+    lost: bool,
 }
 
 impl Reader {
     /// Opens a recording.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let failed = |source| ReadError::Io { path: path.to_owned(), source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        let mut file = File::open(path).map_err(failed)?;
         let mut head = Vec::new();
         file.by_ref().take(FILE_HEAD as u64).read_to_end(&mut head).map_err(failed)?;
         let version = head.strip_prefix(&MAGIC).and_then(|version| version.try_into().ok());
+        let path = path.to_owned();
         match version.map(u32::from_le_bytes) {
-            Some(VERSION) => {
-                Ok(Self { file, offset: FILE_HEAD as u64, damage: None, ended: false, done: false })
-            }
-            Some(version) => Err(ReadError::Version { path: path.to_owned(), version }),
-            None => Err(ReadError::Foreign { path: path.to_owned() }),
+            Some(VERSION) => Self::of(file, &path).map_err(|source| ReadError::Io { path, source }),
+            Some(version) if version > VERSION => Err(ReadError::Newer { path, version }),
+            Some(version) => Err(ReadError::Older { path, version }),
+            None if head.is_empty() => Err(ReadError::Empty { path }),
+            None => Err(ReadError::Foreign { path }),
         }
     }
 
-    /// What could not be read so far; complete once the iterator has ended.
-    pub fn damage(&self) -> Option<&Damage> {
-        self.damage.as_ref()
+    /// A recording that this process writes itself.
+    pub(super) fn of(mut file: File, path: &Path) -> io::Result<Self> {
+        let offset = FILE_HEAD as u64;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufReader::new(file),
+            offset,
+            damage: None,
+            tail: None,
+            ended: false,
+            growing: false,
+            lost: false,
+        })
     }
 
-    /// The next frame's body; `None` at the file's end.
-    fn frame(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+    /// What could not be read so far; complete once the iterator has ended.
+    pub fn damage(&self) -> Option<Damage> {
+        match (&self.damage, &self.tail) {
+            (Some(damage), Some(tail)) => {
+                Some(Damage { skipped: damage.skipped + tail.skipped, ..damage.clone() })
+            }
+            (damage, tail) => damage.clone().or_else(|| tail.clone()),
+        }
+    }
+
+    /// Whether somebody was writing the file when its end was reached.
+    pub fn growing(&self) -> bool {
+        self.growing
+    }
+
+    /// Whether another file has taken this one's place, as a recording that got too large
+    /// is replaced by one of coarser slices.
+    pub fn is_replaced(&self) -> bool {
+        let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+        let mine = self.file.get_ref().metadata().map(identity);
+        let there = std::fs::metadata(&self.path).map(identity);
+        matches!((mine, there), (Ok(mine), Ok(there)) if mine != there)
+    }
+
+    /// The next frame's body.
+    fn frame(&mut self) -> Result<Vec<u8>, Fault> {
         let head = self.bytes(FRAME_HEAD)?;
         if head.is_empty() {
-            return Ok(None);
+            return Err(Fault::End(NOT_ENDED));
         }
         let (Some(len), Some(crc)) =
             (head.first_chunk(), head.get(4..).and_then(<[u8]>::first_chunk))
         else {
-            return Err(Fault::Stop(CUT_SHORT));
+            return Err(Fault::End(CUT_SHORT));
         };
         let len = u32::from_le_bytes(*len);
         if len > MOST_COMPRESSED {
@@ -123,12 +196,12 @@ impl Reader {
         }
         let body = self.bytes(len as usize)?;
         if body.len() < len as usize {
-            return Err(Fault::Stop(CUT_SHORT));
+            return Err(Fault::End(CUT_SHORT));
         }
         if crc32fast::hash(&body) != u32::from_le_bytes(*crc) {
             return Err(Fault::Skip(BAD_CHECKSUM));
         }
-        Ok(Some(body))
+        Ok(body)
     }
 
     /// The next `count` bytes, or as many as there are.
@@ -145,42 +218,54 @@ impl Reader {
         damage.skipped += end.saturating_sub(start);
     }
 
+    /// The file ends within or before the frame at `start`. Whether there is more already,
+    /// which its writer has left before it ended.
+    fn at_end(&mut self, what: &'static str, start: u64) -> bool {
+        let reached = std::mem::replace(&mut self.offset, start);
+        if self.file.seek(SeekFrom::Start(start)).is_err() {
+            self.lost = true;
+        }
+        self.growing = !self.ended && is_being_written(self.file.get_ref());
+        if !self.growing && !self.lost && self.file_end() > reached {
+            return true;
+        }
+        let whole = reached == start;
+        let complaint = Damage { offset: start, what, skipped: reached - start };
+        let is_well = self.growing || (self.ended && whole);
+        self.tail = (!is_well).then_some(complaint);
+        false
+    }
+
     fn file_end(&self) -> u64 {
         self.file.get_ref().metadata().map_or(self.offset, |metadata| metadata.len())
     }
 }
 
-/// Why a frame is of no use.
+/// Why there is no frame.
 enum Fault {
-    /// The one after it may be.
+    /// It is of no use, but the one after it may be.
     Skip(&'static str),
+    /// The file ends here.
+    End(&'static str),
     /// Where the next one begins is not known.
     Stop(&'static str),
 }
 
-impl Iterator for Reader {
-    type Item = Record<'static>;
-
-    fn next(&mut self) -> Option<Record<'static>> {
-        while !self.done {
+impl Reader {
+    /// The next whole frame: how long it is, with its head, and its body.
+    pub(super) fn next_body(&mut self) -> Option<(u64, Vec<u8>)> {
+        while !self.lost {
             let start = self.offset;
             match self.frame() {
-                Ok(Some(body)) => match decode(&body) {
-                    Some(record) => {
-                        self.ended = matches!(record, Record::End { .. });
-                        return Some(record);
-                    }
-                    None => self.damaged(BAD_RECORD, start, self.offset),
-                },
-                Ok(None) => {
-                    self.done = true;
-                    if !self.ended {
-                        self.damaged(NOT_ENDED, start, start);
+                Ok(body) => return Some((self.offset - start, body)),
+                Err(Fault::Skip(what)) => self.damaged(what, start, self.offset),
+                Err(Fault::End(what)) => {
+                    if !self.at_end(what, start) {
+                        return None;
                     }
                 }
-                Err(Fault::Skip(what)) => self.damaged(what, start, self.offset),
                 Err(Fault::Stop(what)) => {
-                    self.done = true;
+                    self.lost = true;
                     self.damaged(what, start, self.file_end());
                 }
             }
@@ -189,48 +274,17 @@ impl Iterator for Reader {
     }
 }
 
-/// All of a recording, added up.
-#[derive(Debug)]
-pub struct Recording {
-    /// The sum of its slices.
-    pub session: Session,
-    /// mapprof's version that wrote it.
-    pub tool_version: String,
-    /// Why it ended, where it did.
-    pub end: Option<String>,
-    /// What of it could not be read.
-    pub damage: Option<Damage>,
-}
+impl Iterator for Reader {
+    type Item = Record<'static>;
 
-/// Reads and adds up a whole recording.
-pub fn read(path: &Path) -> Result<Recording, ReadError> {
-    let mut reader = Reader::open(path)?;
-    let mut session = None;
-    let mut tool_version = String::new();
-    let mut end = None;
-    for record in reader.by_ref() {
-        match record {
-            // First of all, or its frame is damaged.
-            Record::Header(header) if session.is_none() => {
-                let Header { target, tool_version: version } = header.into_owned();
-                session = Some(Session::new(target));
-                tool_version = version;
+    fn next(&mut self) -> Option<Record<'static>> {
+        loop {
+            let (len, body) = self.next_body()?;
+            if let Some(record) = decode(&body) {
+                self.ended = matches!(record, Record::End { .. });
+                return Some(record);
             }
-            Record::Header(_) => {}
-            Record::Definitions(new) => known(&mut session).define(new.into_owned()),
-            Record::Slice(slice) => known(&mut session).push(slice.into_owned()),
-            Record::End { reason } => end = Some(reason.into_owned()),
+            self.damaged(BAD_RECORD, self.offset - len, self.offset);
         }
     }
-    let damage = reader.damage().cloned();
-    Ok(Recording { session: session.unwrap_or_else(unknown), tool_version, end, damage })
-}
-
-fn known(session: &mut Option<Session>) -> &mut Session {
-    session.get_or_insert_with(unknown)
-}
-
-/// A session of a target that the recording does not name.
-fn unknown() -> Session {
-    Session::new(TargetInfo::default())
 }

@@ -26,6 +26,7 @@ use ratatui::{
 };
 
 use super::{
+    Looks,
     draw::{self, Theme},
     state::App,
     terminal::{Input, Screen, TICK, ViewError},
@@ -44,16 +45,16 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Takes the terminal over.
-    pub(super) fn enter() -> Result<Self, ViewError> {
+    pub(super) fn enter(looks: Looks) -> Result<Self, ViewError> {
         give_back_on_panic();
         TAKEN.store(true, Ordering::SeqCst);
-        Self::take_over().map_err(|error| {
+        Self::take_over(looks).map_err(|error| {
             give_back();
             ViewError::Enter(error)
         })
     }
 
-    fn take_over() -> io::Result<Self> {
+    fn take_over(_looks: Looks) -> io::Result<Self> {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;

@@ -2,7 +2,7 @@
 //! rows, the cursor and the texts that `draw` paints. No terminal, no I/O.
 
 use super::{
-    Action, Picture,
+    Action, Picture, Request,
     grid::{Grid, Row, RowId},
     tables,
 };
@@ -184,6 +184,11 @@ impl App {
             self.shown = Some(picture);
             self.rebuild();
         }
+    }
+
+    /// What the next pictures are to have.
+    pub fn request(&self) -> Request {
+        Request::default()
     }
 
     /// No more pictures will come; whether that is new.

@@ -323,7 +323,7 @@ prop_compose! {
             }
         }
         picture.notices = vec![text; turn];
-        picture.history.truncate(keys);
+        picture.steps.truncate(keys);
         picture
     }
 }

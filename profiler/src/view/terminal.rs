@@ -6,15 +6,17 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, Sender, TryRecvError},
     },
     time::{Duration, Instant},
 };
 
 use ratatui::crossterm::event::KeyEvent;
 
+use crate::model::summary::Summary;
+
 use super::{
-    Picture,
+    Looks, Picture, Request,
     keys::{Decoder, Mode},
     screen::Terminal,
     state::{App, Flow},
@@ -47,21 +49,31 @@ pub enum ViewError {
     Panicked,
 }
 
-/// Shows what comes through `pictures` until the user quits, `stop` is set or the
+/// Writes a summary as a report somewhere; tells where, or why not.
+pub type Save = Box<dyn FnMut(&Summary) -> Result<String, String> + Send>;
+
+/// What the view has of the world besides the terminal.
+pub struct Links {
+    /// What is to be shown; the newest counts.
+    pub pictures: Receiver<Picture>,
+    /// What is asked for, each time that it changes; a picture should come at once.
+    pub requests: Sender<Request>,
+    /// How to save what is shown.
+    pub save: Save,
+    /// Set from outside to end the view.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Shows the pictures that come until the user quits, `stop` is set or the
 /// terminal is gone.
 ///
 /// Blocks: give it a thread of its own. The caller sets `stop` on SIGINT, SIGTERM
 /// and SIGHUP, and waits for this to return before the process ends. Nothing else
 /// may write to the terminal meanwhile, standard error included.
-#[expect(clippy::needless_pass_by_value, reason = "it is a thread's whole input")]
-pub fn run(
-    mut app: App,
-    pictures: Receiver<Picture>,
-    stop: Arc<AtomicBool>,
-) -> Result<(), ViewError> {
+pub fn run(mut app: App, mut links: Links, looks: Looks) -> Result<(), ViewError> {
     must_be_terminal(&io::stdout())?;
-    let mut screen = Terminal::enter()?;
-    watch(&mut app, &pictures, &stop, &mut screen)
+    let mut screen = Terminal::enter(looks)?;
+    watch(&mut app, &mut links, &mut screen)
 }
 
 fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
@@ -89,17 +101,19 @@ pub(super) trait Screen {
     fn input(&mut self, timeout: Duration) -> Result<Input, ViewError>;
 }
 
-fn watch(
-    app: &mut App,
-    pictures: &Receiver<Picture>,
-    stop: &AtomicBool,
-    screen: &mut impl Screen,
-) -> Result<(), ViewError> {
+fn watch(app: &mut App, links: &mut Links, screen: &mut impl Screen) -> Result<(), ViewError> {
     let mut keys = Decoder::default();
     let mut drawn: Option<Instant> = None;
     let mut changed = true;
-    while !stop.load(Ordering::Relaxed) {
-        changed |= take_newest(app, pictures);
+    let mut asked = Request::default();
+    while !links.stop.load(Ordering::Relaxed) {
+        changed |= take_newest(app, &links.pictures);
+        let request = app.request();
+        if request != asked {
+            // Where nobody answers any more, that is seen at the pictures.
+            let _ = links.requests.send(request.clone());
+            asked = request;
+        }
         let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         if changed && due.is_zero() {
             screen.draw(app)?;
@@ -154,15 +168,15 @@ mod tests {
     use crate::view::fixture;
 
     /// Plays a script of keys, and counts what is drawn.
-    struct Script<'a> {
+    struct Script {
         keys: VecDeque<KeyCode>,
-        stop: &'a AtomicBool,
+        stop: Arc<AtomicBool>,
         /// Drawn titles of what was shown: rows of the table.
         frames: Vec<usize>,
         sender: Option<Sender<Picture>>,
     }
 
-    impl Screen for Script<'_> {
+    impl Screen for Script {
         fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
             self.frames.push(app.grid().rows.len());
             Ok(())
@@ -182,16 +196,20 @@ mod tests {
     }
 
     fn play(keys: &[KeyCode], pictures: usize) -> (App, Vec<usize>, bool) {
-        let stop = AtomicBool::new(false);
+        let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = channel();
+        let (requests, _asked) = channel();
         for _ in 0..pictures {
             sender.send(fixture::picture()).expect("the receiver lives");
         }
         let keys = keys.iter().copied().collect();
-        let mut screen = Script { keys, stop: &stop, frames: Vec::new(), sender: Some(sender) };
+        let frames = Vec::new();
+        let mut screen = Script { keys, stop: Arc::clone(&stop), frames, sender: Some(sender) };
         let mut app = App::new();
-        watch(&mut app, &receiver, &stop, &mut screen).expect("the script has no errors");
-        (app, screen.frames, stop.into_inner())
+        let save = Box::new(|_: &Summary| Err("not here".to_owned()));
+        let mut links = Links { pictures: receiver, requests, save, stop: Arc::clone(&stop) };
+        watch(&mut app, &mut links, &mut screen).expect("the script has no errors");
+        (app, screen.frames, stop.load(Ordering::Relaxed))
     }
 
     #[test]

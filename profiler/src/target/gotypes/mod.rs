@@ -39,6 +39,8 @@ pub enum KeyFormat {
     Bytes,
     /// A Go interface: the type's address, then the value's canonical bytes.
     Interface,
+    /// The key's text itself: of recordings that were merged.
+    Text,
 }
 
 /// The type of a map.

@@ -11,10 +11,10 @@ use super::{
     theme::{SELECTED, STRONG, Theme},
 };
 use crate::{
-    model::{self, names::map_name, summary::Summary},
+    model::{self, SliceTotals, Step, names::map_name, summary::Summary},
     units,
     view::{
-        Point, blocks,
+        blocks,
         state::{App, Page, Span, Tab},
     },
 };
@@ -67,8 +67,8 @@ pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
-    parts.push(Part::new(4, spark("events", &picture.history, |point| point.events)));
-    parts.push(Part::new(5, spark("waits", &picture.history, |point| point.wait_ns)));
+    parts.push(Part::new(4, spark("events", &picture.steps, |step| step.events)));
+    parts.push(Part::new(5, spark("waits", &picture.steps, |step| step.wait_ns)));
     parts::line(parts, "  ", width)
 }
 
@@ -84,11 +84,11 @@ fn cost(summary: &Summary) -> Option<Part> {
 }
 
 /// The newest intervals.
-fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
+fn spark(what: &str, steps: &[Step], of: impl Fn(&SliceTotals) -> u64) -> String {
     const INTERVALS: usize = 15;
-    let rates: Vec<f64> = history
+    let rates: Vec<f64> = steps
         .iter()
-        .map(|point| units::per_second(of(point), point.duration_ns).unwrap_or(0.0))
+        .map(|step| units::per_second(of(&step.totals), step.totals.duration_ns).unwrap_or(0.0))
         .collect();
     match blocks::sparkline(&rates, INTERVALS) {
         blocks if blocks.is_empty() => blocks,
