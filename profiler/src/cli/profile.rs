@@ -17,7 +17,7 @@ use crate::{
     model::{Definitions, Limits, Session, Slice, summary::Summary},
     placement::{self, Plan},
     recording::{Header, Record, Writer},
-    report::{self, Format},
+    report::{self, By, Document, Format},
     run::{End, Options, Reason, Run, Update, Wanted},
     target::{Held, Target, find_by_name},
 };
@@ -226,7 +226,8 @@ pub(super) fn stat(args: &StatArgs) -> Result<ExitCode> {
         how,
         |session| {
             let summary = summary(session, &how.show);
-            out::print(&report::render(args.format, &summary)?)
+            let document = Document { session, summary: &summary };
+            out::print(&report::render(args.format, By::Wait, &document)?)
         },
         None,
     )
@@ -312,7 +313,9 @@ fn profile(
         if let Some(tape) = tape {
             tape.append(&Record::End { reason: end.reason.text().into() });
             if tape.failed {
-                out::print(&report::render(Format::Text, &summary(&session, &how.show))?)?;
+                let summary = summary(&session, &how.show);
+                let document = Document { session: &session, summary: &summary };
+                out::print(&report::render(Format::Text, By::Wait, &document)?)?;
                 code = ExitCode::FAILURE;
             } else {
                 tell_recorded(&tape.path, &session);
