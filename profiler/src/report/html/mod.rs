@@ -6,6 +6,7 @@ use super::{Document, ReportError, text};
 use crate::units;
 
 /// The page.
+#[expect(clippy::unnecessary_wraps, reason = "formats may fail")]
 pub(super) fn render(document: &Document<'_>) -> Result<Vec<u8>, ReportError> {
     let exe = escaped(&units::clean(&document.summary.target.exe));
     let text = escaped(&text::render(document.summary));
