@@ -13,7 +13,7 @@ function optional(title, items) {
 /** Keys of a map with bars of their shares. */
 function hottest(map) {
   const keys = map.keys.slice(0, 8).map((key) => {
-    const bar = el("span", { class: "share" });
+    const bar = el("span", { class: "part" });
     bar.style.setProperty("--share", `${key.share * 100}%`);
     return el("li", {}, bar, ` ${shareText(key.share)} `, el("a", { href: key.href }, foreign(key.key, { class: "key" })));
   });
@@ -69,10 +69,10 @@ function aboutLock(lock) {
       ["waited", lock.wait.count ? `${timeText(lock.wait.sum)} in ${some(lock.wait.count, "wait", "waits")}` : "no wait has ended"],
       ["to read", sum(lock.read)], ["to write", sum(lock.write)],
       ["waiting still", lock.open_waits ? `${countText(lock.open_waits)}, the oldest for ${timeText(lock.open_max_ns)}` : undefined],
-      ["told", attributed || blamed
+      ["attribution", attributed || blamed
         ? `${shareText(attributed)} of the wait belongs to keys, ${shareText(blamed)} is charged to a holder` : undefined]]),
     histogram("Waits", lock.wait, lock.wait_bars),
-    histogram("Holds", lock.hold, lock.hold_bars),
+    histogram("Holds", lock.hold, lock.hold_bars, ["hold", "holds"]),
     pastPictures(lock.past),
     flames.length > 0 ? el("p", {}, flames) : null,
     optional("Who made whom wait", lock.pairs.length === 0 ? [] : [el("ul", {}, lock.pairs.slice(0, 20).map((pair) =>

@@ -14,9 +14,10 @@ function barsPicture(bars, label) {
   let x = 0;
   const drawn = bars.map(({ width, value, label: told }) => {
     const wide = (width / all) * 1000;
+    const gap = Math.min(1, wide * 0.06);
     const high = value ? Math.max(1.5, (value / most) * BARS_HIGH) : 0;
     const bar = svg("rect", {
-      x: x + wide * 0.06, y: BARS_HIGH - high, width: wide * 0.88, height: high,
+      x: x + gap, y: BARS_HIGH - high, width: wide - 2 * gap, height: high,
       class: value === undefined ? "unknown" : "bar",
     });
     const room = svg("rect", { x, y: 0, width: wide, height: BARS_HIGH, class: "room" },
@@ -30,11 +31,11 @@ function barsPicture(bars, label) {
   }, drawn);
 }
 
-/** `times` by name; `bars`: edges and how many between two of them, where that is known. */
-function histogram(title, times, bars) {
+/** `times` by name, of `what`; `bars`: edges and how many between two of them, where that is known. */
+function histogram(title, times, bars, what = ["wait", "waits"]) {
   if (!times || times.count === 0) return null;
   const figures = facts(PERCENTILES.map(([name, shown]) => [shown, timeText(times[name])]));
-  const sum = `${timeText(times.sum)} in ${countText(times.count)}`;
+  const sum = `${timeText(times.sum)} in ${some(times.count, ...what)}`;
   const content = [figures];
   if (bars) {
     const [edges, counts] = bars;

@@ -50,10 +50,10 @@ class Overview {
       columns: columns.filter(({ id }) => ids.includes(id)),
     });
     this.tables = [
-      top("Most wait", DATA.locks, LOCK_COLUMNS, "wait", ["id", "lock", "wait/s", "wait", "waits", "wait.p99", "wait.max"]),
-      top("Hottest keys", KEYS, KEY_COLUMNS, "ops", ["key", "share", "ops/s", "ops", "wait", "blame", "id"]),
-      top("Hottest maps", DATA.maps, MAP_COLUMNS, "ops", ["id", "map", "ops/s", "ops", "keys", "hottest"]),
-      top("Who made whom wait", PAIRS, PAIR_COLUMNS, "wait", ["holder", "held", "waiter", "waited", "wait", "id"]),
+      top("Most wait", DATA.locks, LOCK_COLUMNS, "wait", ["id", "lock", "wait", "waits", "wait.p99"]),
+      top("Hottest keys", KEYS, KEY_COLUMNS, "ops", ["key", "share", "ops", "wait", "blame", "id"]),
+      top("Hottest maps", DATA.maps, MAP_COLUMNS, "ops", ["id", "map", "ops/s", "ops", "keys"]),
+      top("Who made whom wait", PAIRS, PAIR_COLUMNS, "wait", ["holder", "waiter", "waited", "wait", "id"]),
     ];
     this.findings = el("ul", { class: "findings" });
     this.list(DATA.findings);

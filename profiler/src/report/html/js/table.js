@@ -15,6 +15,13 @@ const SHOW = {
   share: shareText,
 };
 
+/** Least widths of columns, in rem; text takes what is left over. */
+const WIDTHS = { id: 3.4, text: 11, count: 5.6, margin: 5.6, rate: 5.6, time: 5.6, share: 5.6 };
+
+function widthOf({ id, kind }) {
+  return id === "id" ? "id" : kind;
+}
+
 function cellText(column, row) {
   const value = column.of(row);
   return value === undefined ? "" : SHOW[column.kind](value);
@@ -59,9 +66,9 @@ class Table {
     this.table = el("table", {
       role: "grid", tabindex: 0, "aria-label": this.name, onkeydown: (event) => this.key(event),
     },
-    el("colgroup", {}, this.columns.map((column) => el("col", { class: `col-${column.kind}` }))),
+    el("colgroup", {}, this.columns.map((column) => el("col", { class: `col-${widthOf(column)}` }))),
     el("thead", {}, el("tr", {}, this.heads)), this.above, this.body, this.below);
-    this.table.style.minWidth = `${this.columns.reduce((sum, { kind }) => sum + (kind === "text" ? 14 : 6), 0)}rem`;
+    this.table.style.minWidth = `${this.columns.reduce((sum, column) => sum + WIDTHS[widthOf(column)], 0)}rem`;
     this.node = el("div", { class: "scroll", onscroll: () => this.draw() }, this.table);
     this.body.addEventListener("click", (event) => this.click(event));
     new ResizeObserver(() => this.draw()).observe(this.node);
