@@ -72,6 +72,13 @@ fn missing_packages() -> Vec<Alternatives> {
     if !on_path("node") || !on_path("npm") {
         missing.push(one(&["nodejs", "npm"]));
     }
+    if !["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .map(on_path)
+        .contains(&true)
+    {
+        // The HTML page is opened by a test. Ubuntu has it as a snap only.
+        missing.push(one(&["chromium"]));
+    }
     if !on_path("tmux") {
         missing.push(one(&["tmux"]));
     }

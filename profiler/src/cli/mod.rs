@@ -30,7 +30,7 @@ use crate::{
     model::Session,
     placement,
     recording::{self, ReadOptions},
-    report::{self, Format},
+    report::{self, By, Document, Format},
     target::Target,
 };
 use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs};
@@ -99,9 +99,10 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
 /// standard output.
 fn write_report(session: &Session, args: &ReportArgs) -> Result<()> {
     let summary = profile::summary(session, &args.show);
-    let bytes = report::render_by(args.format, args.by, &summary)?;
+    let document = Document { session, summary: &summary };
+    let bytes = report::render(args.format, args.by, &document)?;
     let Some(path) = &args.output else { return out::print(&bytes) };
     let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };
-    out::print(&report::render(Format::Text, &summary)?)?;
+    out::print(&report::render(Format::Text, By::Wait, &document)?)?;
     Err(error).with_context(|| format!("cannot write {}; the summary is above", path.display()))
 }

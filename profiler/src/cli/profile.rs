@@ -17,7 +17,7 @@ use crate::{
     kernel::{Attachment, Kernel, LoadOptions},
     model::{Definitions, Limits, Session, Slice, summary::Summary},
     placement::{self, Plan},
-    report::{self, Format},
+    report::{self, By, Document, Format},
     run::{End, Options, Reason, Run, Update, Wanted},
     target::{Held, Target, find_by_name},
 };
@@ -229,7 +229,8 @@ pub(super) fn stat(args: &StatArgs) -> Result<ExitCode> {
         how,
         |session| {
             let summary = summary(session, &how.show);
-            out::print(&report::render(args.format, &summary)?)
+            let document = Document { session, summary: &summary };
+            out::print(&report::render(args.format, By::Wait, &document)?)
         },
         None,
     )
@@ -270,7 +271,9 @@ pub(super) fn profile(
         let mut code = ExitCode::SUCCESS;
         if let Some(tape) = tape {
             if !tape.end(end.reason.text(), &session) {
-                out::print(&report::render(Format::Text, &summary(&session, &how.show))?)?;
+                let summary = summary(&session, &how.show);
+                let document = Document { session: &session, summary: &summary };
+                out::print(&report::render(Format::Text, By::Wait, &document)?)?;
                 code = ExitCode::FAILURE;
             }
         }

@@ -3,7 +3,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{Format, render};
+use super::json::render;
 use crate::findings;
 use crate::model::summary::Summary;
 use crate::model::{Session, TargetInfo, fixture};
@@ -15,7 +15,7 @@ fn validator() -> Validator {
 }
 
 fn json(summary: &Summary) -> Value {
-    serde_json::from_slice(&render(Format::Json, summary).unwrap()).unwrap()
+    serde_json::from_slice(&render(summary).unwrap()).unwrap()
 }
 
 fn full() -> Summary {
