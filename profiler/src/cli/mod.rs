@@ -1,15 +1,20 @@
 //! The commands: from arguments to stages, and from errors to exit statuses.
 //!
 //! In: the command line. Out: data on standard output, messages on standard error,
-//! and 0 for done, 1 for failed, 2 for usage; a launched command's own status is
-//! passed on.
+//! and 0 for done, 1 for failed, 2 for usage, 3 for a condition of `diff --fail-on`; a
+//! launched command's own status is passed on.
 
 mod args;
+mod completions;
 mod demo;
+mod diff;
+#[cfg(test)]
+mod docs_tests;
 mod doctor;
 mod launched;
 mod out;
 mod profile;
+mod progress;
 mod silence;
 mod top;
 
@@ -53,9 +58,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Stat(args) => profile::stat(&args),
         Command::Record(args) => profile::record(&args),
         Command::Report(args) => report(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Probes(args) => show_probes(&args),
         Command::Doctor => doctor::run(),
         Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::DemoWorkload => demo::workload(),
         Command::EmptyProbe(args) => profile::empty(&args),
     }
@@ -80,7 +88,7 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
 }
 
 fn report(args: &ReportArgs) -> Result<ExitCode> {
-    let recording = recording::read(&args.recording)?;
+    let recording = progress::reading(&args.recording, || recording::read(&args.recording))?;
     let mut code = ExitCode::SUCCESS;
     if let Some(damage) = &recording.damage {
         out::note(&format!("{}: {damage}; what can be read is shown", args.recording.display()));
