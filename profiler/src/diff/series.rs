@@ -128,13 +128,13 @@ impl<'a> Side<'a> {
     pub(super) fn measure(&self, subject: &Subject, field: &Field) -> Option<Measure> {
         let series = self.series.get(&(subject.clone(), field.quantity));
         match field.how {
-            How::Rate => Some(self.per_second(subject, series, |amount| amount.count)),
-            How::Sum => Some(self.per_second(subject, series, |amount| amount.sum_ns)),
+            How::Rate => Some(self.per_second(subject, field.quantity, |it| it.count)),
+            How::Sum => Some(self.per_second(subject, field.quantity, |it| it.sum_ns)),
             How::Count => Some(Measure::Exact(series.map_or(0.0, |it| it.whole.count))),
             How::Max => Some(Measure::Exact(hist(series)?.h().max_ns as f64)),
             How::Percentile(at) => percentile(series?, at),
             How::Share if subject.kind == Kind::Run => overhead(series?),
-            How::Share => self.share(subject, series),
+            How::Share => self.share(subject),
         }
     }
 
@@ -146,11 +146,11 @@ impl<'a> Side<'a> {
     fn per_second(
         &self,
         subject: &Subject,
-        series: Option<&Series<'_>>,
+        quantity: Quantity,
         of: fn(&Amount<'_>) -> f64,
     ) -> Measure {
         let per = self.whole_seconds();
-        let Some(series) = series else {
+        let Some(series) = self.series.get(&(subject.clone(), quantity)) else {
             let steps = self.seconds.iter().map(|&seconds| (0.0, seconds)).collect();
             return Measure::Ratio(Ratio {
                 per,
@@ -167,7 +167,7 @@ impl<'a> Side<'a> {
             Some(hist) => hist.iter().map(|(ns, count)| (ns as f64).powi(2) * count as f64).sum(),
             None => sum * sum / whole.count.max(1.0),
         };
-        let steps = self.steps(series, of);
+        let steps = self.steps(subject, quantity, of);
         Measure::Ratio(Ratio { sum, per, squares, margin: whole.margin, steps })
     }
 
@@ -178,34 +178,65 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// By interval. What those that tell nothing have together is known, and shared out
-    /// among them by their length.
-    fn steps(&self, series: &Series<'_>, of: fn(&Amount<'_>) -> f64) -> Vec<(f64, f64)> {
+    /// By interval. What those that tell nothing have together is known; it is taken to
+    /// come and go with what the subject belongs to.
+    fn steps(
+        &self,
+        subject: &Subject,
+        quantity: Quantity,
+        of: fn(&Amount<'_>) -> f64,
+    ) -> Vec<(f64, f64)> {
+        let Some(series) = self.series.get(&(subject.clone(), quantity)) else {
+            return self.seconds.iter().map(|&seconds| (0.0, seconds)).collect();
+        };
         let told: f64 = series.steps.iter().flatten().map(of).sum();
         let rest = (of(&series.whole) - told).max(0.0);
-        let silent = || series.steps.iter().zip(&self.seconds).filter(|(step, _)| step.is_none());
-        let silent: f64 = silent().map(|(_, seconds)| seconds).sum();
-        let value = |(step, &seconds): (&Option<Amount<'_>>, &f64)| {
-            let part = if silent > 0.0 { rest * seconds / silent } else { 0.0 };
-            (step.as_ref().map_or(part, of), seconds)
+        let activity = self.activity(subject, quantity);
+        let silent = series.steps.iter().zip(&activity).filter(|(step, _)| step.is_none());
+        let silent: f64 = silent.map(|(_, activity)| activity).sum();
+        let value = |(step, activity): (&Option<Amount<'_>>, &f64)| {
+            let part = if silent > 0.0 { rest * activity / silent } else { 0.0 };
+            step.as_ref().map_or(part, of)
         };
-        series.steps.iter().zip(&self.seconds).map(value).collect()
+        let values = series.steps.iter().zip(&activity).map(value);
+        values.zip(self.seconds.iter().copied()).collect()
+    }
+
+    /// How much there was in each interval of what the subject is a part of; of its time
+    /// where that is not known.
+    fn activity(&self, subject: &Subject, quantity: Quantity) -> Vec<f64> {
+        let (kind, quantity) = match (subject.kind, quantity) {
+            (Kind::Key | Kind::Site, Quantity::Ops) => (Kind::Map, quantity),
+            (Kind::Waiter | Kind::Holder | Kind::Pair, _) => (Kind::Lock, Quantity::Wait),
+            (_, Quantity::Ops) => (Kind::Run, Quantity::Ops),
+            _ => (Kind::Run, Quantity::Wait),
+        };
+        let of = if kind == Kind::Run { 0 } else { subject.of };
+        let whole = self.series.get(&(Subject { kind, of, which: String::new() }, quantity));
+        let activity = whole.map(|whole| {
+            let count = |step: &Option<Amount<'_>>| step.as_ref().map_or(0.0, |it| it.count);
+            whole.steps.iter().map(count).collect::<Vec<f64>>()
+        });
+        let known = activity.filter(|activity| activity.iter().sum::<f64>() > 0.0);
+        known.unwrap_or_else(|| self.seconds.clone())
     }
 
     /// Of what its map has.
-    fn share(&self, subject: &Subject, series: Option<&Series<'_>>) -> Option<Measure> {
+    fn share(&self, subject: &Subject) -> Option<Measure> {
         let map = Subject { kind: Kind::Map, of: subject.of, which: String::new() };
-        let map = self.series.get(&(map, Quantity::Ops))?;
-        let per: Vec<f64> =
-            self.steps(map, |amount| amount.count).into_iter().map(|(sum, _)| sum).collect();
-        let Measure::Ratio(key) = self.per_second(subject, series, |amount| amount.count) else {
+        let whole = self.series.get(&(map.clone(), Quantity::Ops))?.whole.count;
+        let per: Vec<f64> = self
+            .steps(&map, Quantity::Ops, |amount| amount.count)
+            .into_iter()
+            .map(|(sum, _)| sum)
+            .collect();
+        let Measure::Ratio(key) = self.per_second(subject, Quantity::Ops, |it| it.count) else {
             return None;
         };
         let per_step = key.steps.iter().zip(&per);
         let steps = per_step.map(|((sum, _), &per)| (*sum, per)).filter(|(_, per)| *per > 0.0);
         let steps = steps.collect();
-        Some(Measure::Ratio(Ratio { per: map.whole.count, steps, ..key }))
-            .filter(|_| map.whole.count > 0.0)
+        Some(Measure::Ratio(Ratio { per: whole, steps, ..key })).filter(|_| whole > 0.0)
     }
 }
 

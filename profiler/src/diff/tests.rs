@@ -12,7 +12,8 @@ use crate::decode::{BlameEvent, Definitions, LockInfo, MapInfo};
 use crate::model::{Builder, Limits, Session, SliceMeta, fixture};
 
 const SECOND: u64 = 1_000_000_000;
-const KEYS: usize = 20;
+/// More than an interval of a session's past tells.
+const KEYS: usize = 60;
 const LOCKS: u32 = 3;
 
 /// xorshift64: Marsaglia, "Xorshift RNGs", 2003.
@@ -105,7 +106,7 @@ impl Load {
         for (rank, mean) in self.keys.iter().enumerate() {
             let key = format!("user:{rank}");
             for _ in 0..random.poisson(mean * busy) {
-                builder.operation(0, Op::Lookup, Some((key.as_bytes(), 6)), None, 7);
+                builder.operation(0, Op::Lookup, Some((key.as_bytes(), key.len() as u64)), None, 7);
             }
         }
         for lock in 0..LOCKS {
@@ -225,7 +226,8 @@ fn intervals_hold_the_true_change() {
 
 #[test]
 fn what_changed_is_found_and_nothing_else() {
-    let load = Load::steady();
+    // Of a lock with enough waits for its p99.
+    let load = Load { waits: 300.0, ..Load::steady() };
     let mut hotter = load.clone();
     (hotter.keys[4], hotter.times) = (hotter.keys[4] * 3.0, 2.0);
     let told = compare(
@@ -264,12 +266,12 @@ fn what_changed_is_found_and_nothing_else() {
 fn a_key_that_comes_is_new_and_one_that_goes_is_gone() {
     let load = Load::steady();
     let mut other = load.clone();
-    (other.keys[5], other.keys[19]) = (0.0, 0.0);
+    other.keys[5] = 0.0;
     other.keys.push(80.0);
     let diff = compare(&load.run(21), &other.run(22), &[]).diff;
     let verdict = |name| change(&diff, name, "key.ops.rate").verdict;
     assert_eq!(verdict("user:5\""), Verdict::Gone);
-    assert_eq!(verdict("user:20"), Verdict::New);
+    assert_eq!(verdict("user:60"), Verdict::New);
     assert_eq!(verdict("user:6"), Verdict::Same);
 }
 
