@@ -15,6 +15,8 @@ pub(crate) struct Expr(pub(crate) Vec<Term>);
 /// One comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Term {
+    /// Where it begins in the text, bytes.
+    pub(crate) at: usize,
     /// As it was typed, in lower case: `wait.p99`.
     pub(crate) field: String,
     pub(crate) relation: Relation,
@@ -70,6 +72,8 @@ const TIMES: [(&str, f64); 7] =
 pub(crate) struct ExprError {
     what: &'static str,
     text: String,
+    /// Where that begins in the whole text, bytes.
+    pub(crate) at: usize,
 }
 
 impl Expr {
@@ -172,22 +176,23 @@ impl fmt::Display for Value {
 }
 
 /// The terms between the words `and`; quotes keep what is in them together.
-fn split_and(text: &str) -> Vec<&str> {
+fn split_and(text: &str) -> Vec<(usize, &str)> {
     const AND: &str = " and ";
     let (mut terms, mut start, mut quoted) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {
         quoted ^= c == '"';
         if !quoted && at >= start && text[at..].starts_with(AND) {
-            terms.push(&text[start..at]);
+            terms.push((start, &text[start..at]));
             start = at + AND.len();
         }
     }
-    terms.push(&text[start..]);
+    terms.push((start, &text[start..]));
     terms
 }
 
-fn term(text: &str) -> Result<Term, ExprError> {
-    let wrong = |what| ExprError { what, text: text.trim().to_owned() };
+fn term((start, text): (usize, &str)) -> Result<Term, ExprError> {
+    let at = start + (text.len() - text.trim_start().len());
+    let wrong = |what| ExprError { what, text: text.trim().to_owned(), at };
     let found = text.char_indices().find_map(|(at, _)| {
         let (sign, relation) = RELATIONS.iter().find(|(sign, _)| text[at..].starts_with(sign))?;
         Some((at, at + sign.len(), *relation))
@@ -201,7 +206,7 @@ fn term(text: &str) -> Result<Term, ExprError> {
     if value.is_empty() {
         return Err(wrong("nothing to compare with"));
     }
-    Ok(Term { field, relation, value: Value::parse(value) })
+    Ok(Term { at, field, relation, value: Value::parse(value) })
 }
 
 #[cfg(test)]
@@ -258,6 +263,13 @@ mod tests {
         let expr = Expr::parse("key = \"a and b > c\" and ops > 1").unwrap();
         assert_eq!(expr.0[0].value, Value::Text("a and b > c".to_owned()));
         assert_eq!(expr.0.len(), 2);
+    }
+
+    #[test]
+    fn terms_know_where_they_are() {
+        let expr = Expr::parse(" a > 1 and  b < 2").unwrap();
+        assert_eq!(expr.0.iter().map(|term| term.at).collect::<Vec<_>>(), [1, 12]);
+        assert_eq!(Expr::parse("a > 1 and b").unwrap_err().at, 10);
     }
 
     #[test]

@@ -7,15 +7,18 @@
 //!                                                                 ├→ recording
 //!                                                                 └→ findings
 //!                                                                       ├→ view
-//!                                                                       └→ report
+//!                                                                       ├→ report
+//!                                                                       └→ diff
 //! ```
 
 pub mod catalog;
 pub mod cli;
 pub mod decode;
+pub mod diff;
 mod expr;
 pub mod findings;
 pub mod kernel;
+mod meter;
 pub mod model;
 pub mod placement;
 pub mod recording;

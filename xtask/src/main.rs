@@ -1,9 +1,10 @@
-//! mapprof's verbs: `cargo xtask setup | test | bless | demo | bench | vm`.
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench | vm`.
 
 mod bench;
 mod build;
 mod demo;
 mod matrix;
+mod screenshots;
 mod setup;
 mod sudo;
 mod test;
@@ -32,6 +33,8 @@ enum Verb {
     Bless,
     /// Profile the built-in workload: live on a terminal, as text otherwise
     Demo(demo::Args),
+    /// Take the README's pictures of the demo anew
+    Screenshots,
     /// Measure what profiling costs, beside other ways to do it
     Bench(bench::Args),
     /// Run mapprof on older kernels, in qemu
@@ -55,6 +58,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Test(args) => test::run(&args),
         Verb::Bless => test::bless(),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Screenshots => screenshots::run(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Vm(args) => vm::run(&args),
     }

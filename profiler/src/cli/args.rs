@@ -60,12 +60,18 @@ pub(super) enum Command {
     Merge(MergeArgs),
     /// Turn a recording into a report
     Report(ReportArgs),
+    /// Say what moved between two recordings, or two parts of one
+    Diff(super::diff::DiffArgs),
     /// Show what would be probed, where and at what cost, and attach nothing
     Probes(ProbesArgs),
     /// Say what this kernel and this user can do
     Doctor,
     /// Profile a built-in contended workload
     Demo(DemoArgs),
+    /// Write a script that completes the command line in a shell
+    Completions(super::completions::CompletionsArgs),
+    /// Write the manual pages
+    Man(super::completions::ManArgs),
     /// The workload of the demo.
     #[command(name = "__demo-workload", hide = true)]
     DemoWorkload,

@@ -1,17 +1,22 @@
 //! The commands: from arguments to stages, and from errors to exit statuses.
 //!
 //! In: the command line. Out: data on standard output, messages on standard error,
-//! and 0 for done, 1 for failed, 2 for usage; a launched command's own status is
-//! passed on.
+//! and 0 for done, 1 for failed, 2 for usage, 3 for a condition of `diff --fail-on`; a
+//! launched command's own status is passed on.
 
 mod args;
+mod completions;
 mod demo;
+mod diff;
+#[cfg(test)]
+mod docs_tests;
 mod doctor;
 mod launched;
 mod merge;
 mod out;
 mod pictures;
 mod profile;
+mod progress;
 mod replay;
 mod save;
 mod silence;
@@ -61,9 +66,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Replay(args) => replay::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Probes(args) => show_probes(&args),
         Command::Doctor => doctor::run(),
         Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::DemoWorkload => demo::workload(),
         Command::EmptyProbe(args) => profile::empty(&args),
     }
@@ -89,7 +97,8 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
 
 fn report(args: &ReportArgs) -> Result<ExitCode> {
     let options = ReadOptions { part: args.part.part(), ..ReadOptions::default() };
-    let recording = recording::read_with(&args.recording, &options)?;
+    let read = || recording::read_with(&args.recording, &options);
+    let recording = progress::reading(&args.recording, read)?;
     let code = replay::tell_state(&args.recording, &recording);
     write_report(&recording.session, args)?;
     Ok(code)

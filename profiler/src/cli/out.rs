@@ -15,7 +15,7 @@ pub(super) fn print(bytes: &[u8]) -> anyhow::Result<()> {
 /// Tells the user something, on standard error.
 pub(super) fn note(message: &str) {
     // Nobody may be there to read it.
-    let _ = writeln!(io::stderr(), "{message}");
+    let _ = super::progress::aside(|| writeln!(io::stderr(), "{message}"));
 }
 
 /// Tells the user of an error and its causes.

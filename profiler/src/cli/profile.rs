@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
-    launched, out, silence,
+    launched, out, progress, silence,
     tape::Tape,
 };
 use crate::{
@@ -246,7 +246,8 @@ pub(super) fn profile(
 ) -> Result<ExitCode> {
     block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let started = start(Found::of(target, false)?, choice, how)?;
+        let found = progress::loading(|| Found::of(target, false))?;
+        let started = start(found, choice, how)?;
         let Started { mut run, held, mut session, plan, notices } = started;
         for notice in &notices {
             out::note(notice);
@@ -254,12 +255,18 @@ pub(super) fn profile(
         if let Some(tape) = &mut tape {
             tape.begin(&run.info);
         }
+        let mut bar = tape.is_some().then(|| progress::Recording::new(how.duration));
         let end = follow(&mut run, &mut session, &mut interrupts, |definitions, slice, _| {
+            if let (Some(tape), Some(bar)) = (&tape, &mut bar) {
+                let bytes = std::fs::metadata(&tape.path()).map(|file| file.len()).ok();
+                bar.tick(slice.events, slice.duration_ns, bytes);
+            }
             if let Some(tape) = &mut tape {
                 tape.interval(definitions, slice);
             }
         })
         .await;
+        drop(bar);
         drop(run);
         let Some(end) = end else {
             bail!("the collecting thread ended early; what it said is above")

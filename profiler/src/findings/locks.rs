@@ -12,9 +12,9 @@ use crate::model::summary::{Holder, Lock, Summary};
 use crate::units;
 
 /// Waiting tasks on average, from which a lock is contended.
-const CONTENDED: f64 = 0.1;
+pub(super) const CONTENDED: f64 = 0.1;
 /// … and from which there is always somebody waiting.
-const ALWAYS_CONTENDED: f64 = 1.0;
+pub(super) const ALWAYS_CONTENDED: f64 = 1.0;
 
 /// A wait that goes on for this long is stuck, ns.
 pub(super) const STUCK_NS: u64 = 1_000_000_000;
@@ -22,9 +22,9 @@ pub(super) const STUCK_NS: u64 = 1_000_000_000;
 pub(super) const STUCK_FOR_GOOD_NS: u64 = 10_000_000_000;
 
 /// Share of a lock's blame from which one key has most of it.
-const BLAMED_SHARE: f64 = 0.5;
+pub(super) const BLAMED_SHARE: f64 = 0.5;
 /// ... and from which it has nearly all.
-const BLAMED_FOR_NEARLY_ALL: f64 = 0.9;
+pub(super) const BLAMED_FOR_NEARLY_ALL: f64 = 0.9;
 
 /// What somebody has while others wait for it.
 fn locks(summary: &Summary) -> impl Iterator<Item = &Lock> {

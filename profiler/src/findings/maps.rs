@@ -8,33 +8,33 @@ use crate::model::summary::{Key, Map, Summary};
 use crate::units;
 
 /// Fewer operations of a map say nothing about its keys.
-const HOT_KEY_OPERATIONS: u64 = 1000;
+pub(super) const HOT_KEY_OPERATIONS: u64 = 1000;
 /// Share of its map's operations from which a key is hot.
-const HOT_KEY_SHARE: f64 = 0.2;
+pub(super) const HOT_KEY_SHARE: f64 = 0.2;
 /// … and from which it is very hot.
-const VERY_HOT_KEY_SHARE: f64 = 0.5;
+pub(super) const VERY_HOT_KEY_SHARE: f64 = 0.5;
 /// Writes over operations from which a key is one that is written.
-const WRITTEN_SHARE: f64 = 0.1;
+pub(super) const WRITTEN_SHARE: f64 = 0.1;
 /// A hot key has this many times what it had if all keys were used alike, so that
 /// no key of a map of a few is hot.
-const HOT_KEY_TIMES_EVEN: f64 = 10.0;
+pub(super) const HOT_KEY_TIMES_EVEN: f64 = 10.0;
 
 /// Elements from which a map that only grows is worth a word.
-const GROWN_LEN: u64 = 10_000;
+pub(super) const GROWN_LEN: u64 = 10_000;
 /// How much of its length a map must have gained while it was watched.
-const GROWN_SHARE: f64 = 0.1;
+pub(super) const GROWN_SHARE: f64 = 0.1;
 /// Deletes over inserts, below which a map only grows.
-const GROWN_DELETES: f64 = 0.01;
+pub(super) const GROWN_DELETES: f64 = 0.01;
 
 /// Promotions in a second of a sync.Map from which they cost: each copies the map.
-const PROMOTIONS_PER_SECOND: f64 = 1.0;
+pub(super) const PROMOTIONS_PER_SECOND: f64 = 1.0;
 /// Misses over operations from which the map's lock is part of the program's way.
-const MANY_MISSES: f64 = 0.05;
+pub(super) const MANY_MISSES: f64 = 0.05;
 /// ... and from which reads are no faster than under a mutex.
-const TOO_MANY_MISSES: f64 = 0.25;
+pub(super) const TOO_MANY_MISSES: f64 = 0.25;
 
 /// How functions begin that are called by Go's runtime only, whoever needs it.
-const INTERNAL: [&str; 2] = ["runtime.", "internal/"];
+pub(super) const INTERNAL: [&str; 2] = ["runtime.", "internal/"];
 
 /// The maps that the program can do something about: not those that only the runtime
 /// itself uses.

@@ -170,4 +170,6 @@ fn lost_events(summary: &Summary) -> Vec<Hit> {
 }
 
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod tests;

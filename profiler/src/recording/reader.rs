@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::format::{FILE_HEAD, FRAME_HEAD, MAGIC, MOST_COMPRESSED, Record, VERSION, decode};
 use super::lock::is_being_written;
+use crate::meter::{self, Mark};
 
 /// What keeps a recording from being read at all.
 #[derive(Debug, Error)]
@@ -181,6 +182,7 @@ impl Reader {
 
     /// The next frame's body.
     fn frame(&mut self) -> Result<Vec<u8>, Fault> {
+        meter::tell(Mark { done: self.offset, all: None, on: "" });
         let head = self.bytes(FRAME_HEAD)?;
         if head.is_empty() {
             return Err(Fault::End(NOT_ENDED));

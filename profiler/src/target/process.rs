@@ -18,6 +18,7 @@ use super::error::{ImageError, TargetError};
 use super::image::Image;
 use super::proc_fs::{Mapping, Stat, gone, image_mark, mappings, refused, thread_group};
 use super::versions;
+use crate::meter::{self, Mark};
 
 /// How often, and in what intervals, a process that was just started is asked for its
 /// image.
@@ -232,7 +233,14 @@ impl Target {
     fn take_mappings(&mut self, pid: i32, exe: &Path) -> Result<bool, TargetError> {
         let mut changed = false;
         let mut seen: Vec<(PathBuf, u64)> = Vec::new();
-        for mapping in mappings(pid)?.into_iter().filter(|mapping| mapping.executable) {
+        let mappings: Vec<_> = mappings(pid)?.into_iter().filter(|it| it.executable).collect();
+        let all = mappings.len() as u64;
+        for (done, mapping) in mappings.into_iter().enumerate() {
+            meter::tell(Mark {
+                done: done as u64,
+                all: Some(all),
+                on: &mapping.path.to_string_lossy(),
+            });
             let key = (mapping.path.clone(), mapping.inode);
             if seen.contains(&key) {
                 continue;
