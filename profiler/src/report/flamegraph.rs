@@ -1,5 +1,6 @@
 //! Waits, blame or operations by stack as a flame graph: the wider, the more.
 
+use inferno::differential;
 use inferno::flamegraph::{Options, from_lines};
 
 use super::{By, ReportError, folded};
@@ -12,25 +13,46 @@ const EXE_COLUMNS: usize = 60;
 /// An SVG that is the same for the same summary.
 pub(super) fn render(summary: &Summary, by: By) -> Result<Vec<u8>, ReportError> {
     let lines = folded::render(summary, by)?;
-    let exe = units::clean(&summary.target.exe);
-    let mut options = Options::default();
-    options.title = format!(
-        "{} of {} (pid {})",
-        match by {
-            By::Wait => "Lock waits",
-            By::Blame => "Lock holders that others waited for",
-            By::Ops => "Map operations",
-        },
-        units::tail(&exe, EXE_COLUMNS),
-        summary.target.pid
-    );
+    let mut options = options(summary, by);
     options.subtitle = Some(subtitle(summary, by));
-    by.unit().clone_into(&mut options.count_name);
     // Colours by the functions' names instead of chance.
     options.hash = true;
+    draw(&mut options, lines.lines())
+}
+
+/// The later of two summaries as a flame graph, red where it is more than in the earlier
+/// one and blue where it is less. What is in the earlier one only has no width.
+pub fn render_diff(before: &Summary, after: &Summary, by: By) -> Result<Vec<u8>, ReportError> {
+    let [old, new] = [before, after].map(|summary| folded::lines(summary, by));
+    if new.is_empty() {
+        return Err(ReportError::nothing(by));
+    }
+    let mut lines = Vec::new();
+    let how = differential::Options::default();
+    differential::from_readers(how, old.as_bytes(), new.as_bytes(), &mut lines)
+        .map_err(ReportError::Flamegraph)?;
+    let mut options = options(after, by);
+    options.title.push_str(", red where more than before");
+    options.subtitle = Some(format!("{}, before {}", subtitle(after, by), subtitle(before, by)));
+    draw(&mut options, String::from_utf8_lossy(&lines).lines())
+}
+
+fn options(summary: &Summary, by: By) -> Options<'static> {
+    let exe = units::clean(&summary.target.exe);
+    let (exe, pid) = (units::tail(&exe, EXE_COLUMNS), summary.target.pid);
+    let mut options = Options::default();
+    options.title = format!("{} of {exe} (pid {pid})", by.title());
+    by.unit().clone_into(&mut options.count_name);
     options.deterministic = true;
+    options
+}
+
+fn draw<'a>(
+    options: &mut Options<'_>,
+    lines: impl Iterator<Item = &'a str>,
+) -> Result<Vec<u8>, ReportError> {
     let mut svg = Vec::new();
-    from_lines(&mut options, lines.lines(), &mut svg).map_err(ReportError::Flamegraph)?;
+    from_lines(options, lines, &mut svg).map_err(ReportError::Flamegraph)?;
     Ok(svg)
 }
 
