@@ -4,7 +4,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use probe_ebpf::LONG_KEY;
 
@@ -234,6 +234,9 @@ pub(super) struct ShowArgs {
     /// Only maps whose type, label, kind, id or address contains this
     #[arg(long, value_name = "PATTERN")]
     pub(super) map: Option<String>,
+    /// Only locks whose label, kind, id or address contains this
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) lock: Option<String>,
 }
 
 /// How the live view is drawn.
@@ -353,20 +356,30 @@ fn summary_format(text: &str) -> Result<report::Format, String> {
     }
 }
 
+/// All formats, with what each is.
+fn formats() -> impl TypedValueParser<Value = report::Format> {
+    let formats = report::FORMATS.map(|info| PossibleValue::new(info.name).help(info.what));
+    PossibleValuesParser::new(formats).try_map(|name| name.parse::<report::Format>())
+}
+
 /// `mapprof report`
 #[derive(Args, Debug)]
 pub(super) struct ReportArgs {
     /// A recording
     pub(super) recording: PathBuf,
-    /// text, json, folded or flamegraph
-    #[arg(long, default_value = "text")]
+    /// What to write it as
+    #[arg(long, default_value = "text", value_parser = formats())]
     pub(super) format: report::Format,
     /// Which part of the recording.
     #[command(flatten)]
     pub(super) part: PartArgs,
-    /// What the stacks of folded and flamegraph are weighed by: wait, blame or ops
+    /// What the stacks of folded, flamegraph, pprof and speedscope are weighed by: wait,
+    /// blame or ops
     #[arg(long, value_name = "WHAT", default_value_t)]
     pub(super) by: report::By,
+    /// What csv and parquet have a row for: keys, maps, locks, callers, pairs or steps
+    #[arg(long, value_name = "ROWS", default_value_t)]
+    pub(super) table: report::Table,
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

@@ -14,6 +14,7 @@ use crate::diff::gate::Gate;
 use crate::diff::{self, Comparison, Options, Pairing, Part};
 use crate::model::flame::By;
 use crate::recording::{self, Moment, ReadOptions};
+use crate::report;
 
 /// The exit status where a condition holds.
 const FAILED: u8 = 3;
@@ -106,7 +107,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
     let bytes = match args.format {
         Format::Text => diff::text(&told).into_bytes(),
         Format::Json => (serde_json::to_string_pretty(&told)? + "\n").into_bytes(),
-        Format::Flamegraph => diff::flame::render(&before, &after, args.by)?,
+        Format::Flamegraph => report::render_diff(&before.summary, &after.summary, args.by)?,
     };
     let written = write(args.output.as_deref(), &bytes);
     let failed = tell(&told.checks);

@@ -25,9 +25,10 @@ mod top;
 
 pub mod probes;
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use crate::{
@@ -96,6 +97,14 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
 }
 
 fn report(args: &ReportArgs) -> Result<ExitCode> {
+    let info = args.format.info();
+    if info.binary && args.output.is_none() && io::stdout().is_terminal() {
+        bail!(
+            "{} is not for a terminal; write it to a file: -o report.{}",
+            info.name,
+            info.extension
+        );
+    }
     let options = ReadOptions { part: args.part.part(), ..ReadOptions::default() };
     let read = || recording::read_with(&args.recording, &options);
     let recording = progress::reading(&args.recording, read)?;
@@ -109,7 +118,8 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
 fn write_report(session: &Session, args: &ReportArgs) -> Result<()> {
     let summary = profile::summary(session, &args.show);
     let document = Document { session, summary: &summary };
-    let bytes = report::render(args.format, args.by, &document)?;
+    let options = report::Options { by: args.by, table: args.table };
+    let bytes = report::render(args.format, options, &document)?;
     let Some(path) = &args.output else { return out::print(&bytes) };
     let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };
     out::print(&report::render(Format::Text, By::Wait, &document)?)?;

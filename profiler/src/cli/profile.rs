@@ -196,7 +196,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
-/// The summary with its findings, of the maps that are wanted.
+/// The summary with its findings, of the maps and locks that are wanted.
 pub(super) fn summary(session: &Session, show: &ShowArgs) -> Summary {
     let mut summary = session.summary(show.keys);
     filter(&mut summary, show);
@@ -204,18 +204,21 @@ pub(super) fn summary(session: &Session, show: &ShowArgs) -> Summary {
     summary
 }
 
-/// Leaves only the maps that are wanted.
+/// Leaves only the maps and the locks that are wanted.
 pub(super) fn filter(summary: &mut Summary, show: &ShowArgs) {
+    let has = |texts: &[Option<&String>], pattern: &String| {
+        texts.iter().flatten().any(|text| text.contains(pattern.as_str()))
+    };
     if let Some(pattern) = &show.map {
         summary.maps.retain(|map| {
-            let texts = [
-                Some(&map.id),
-                Some(&map.kind),
-                map.type_name.as_ref(),
-                map.label.as_ref(),
-                map.address.as_ref(),
-            ];
-            texts.into_iter().flatten().any(|text| text.contains(pattern.as_str()))
+            let (name, label) = (map.type_name.as_ref(), map.label.as_ref());
+            has(&[Some(&map.id), Some(&map.kind), name, label, map.address.as_ref()], pattern)
+        });
+    }
+    if let Some(pattern) = &show.lock {
+        summary.locks.retain(|lock| {
+            let (label, address) = (lock.label.as_ref(), lock.address.as_ref());
+            has(&[Some(&lock.id), Some(&lock.kind), label, address], pattern)
         });
     }
 }
@@ -258,7 +261,7 @@ pub(super) fn profile(
         let mut bar = tape.is_some().then(|| progress::Recording::new(how.duration));
         let end = follow(&mut run, &mut session, &mut interrupts, |definitions, slice, _| {
             if let (Some(tape), Some(bar)) = (&tape, &mut bar) {
-                let bytes = std::fs::metadata(&tape.path()).map(|file| file.len()).ok();
+                let bytes = std::fs::metadata(tape.path()).map(|file| file.len()).ok();
                 bar.tick(slice.events, slice.duration_ns, bytes);
             }
             if let Some(tape) = &mut tape {

@@ -8,10 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{
-    model::summary::Summary,
-    report::{self, Format},
-};
+use crate::{model::summary::Summary, report};
 
 /// Names that are tried for one moment.
 const TRIES: u32 = 100;
@@ -23,8 +20,8 @@ pub(super) fn report(summary: &Summary) -> Result<String, String> {
 }
 
 fn into(folder: &Path, summary: &Summary, now: SystemTime) -> Result<String, String> {
-    let text = report::render(Format::Text, summary).map_err(|error| error.to_string())?;
-    let json = report::render(Format::Json, summary).map_err(|error| error.to_string())?;
+    let text = report::text(summary).into_bytes();
+    let json = report::json(summary).map_err(|error| error.to_string())?;
     let time = humantime::format_rfc3339_seconds(now).to_string().replace([':', '-'], "");
     let stem = format!("mapprof-{}-{time}", summary.target.pid);
     let text_path = create(folder, &stem, "txt", &text)?;
@@ -69,9 +66,9 @@ mod tests {
         let path = folder.path().join("mapprof-4242-20231114T221320Z.txt");
         assert_eq!(told, format!("{} and mapprof-4242-20231114T221320Z.json", path.display()));
         let text = std::fs::read(&path).unwrap();
-        assert_eq!(text, report::render(Format::Text, &summary).unwrap());
+        assert_eq!(text, report::text(&summary).into_bytes());
         let json = std::fs::read(path.with_extension("json")).unwrap();
-        assert_eq!(json, report::render(Format::Json, &summary).unwrap());
+        assert_eq!(json, report::json(&summary).unwrap());
 
         std::fs::write(&path, "mine").unwrap();
         let told = into(folder.path(), &summary, now).unwrap();

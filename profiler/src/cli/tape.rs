@@ -77,6 +77,11 @@ pub(super) struct Tape {
 }
 
 impl Tape {
+    /// The file that it writes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn create(path: &Path, max_bytes: u64, limits: Limits) -> Self {
         let mut tape =
             Self { path: path.to_owned(), recorder: None, told: None, told_large: false };

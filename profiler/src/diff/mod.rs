@@ -1,11 +1,10 @@
 //! What differs between two recordings, or two parts of one, beyond chance.
 //!
 //! In: two [`Part`]s. Out: a [`Diff`], with a verdict on each figure; whether a condition on
-//! them holds ([`gate`]); text and a differential flame graph. How verdicts are reached is
+//! them holds ([`gate`]); text. How verdicts are reached is
 //! written down in `docs/diff.md`.
 
 mod fields;
-pub mod flame;
 pub mod gate;
 mod matching;
 mod series;

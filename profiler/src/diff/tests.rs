@@ -398,19 +398,3 @@ fn the_text_is_narrow_and_obeys_nothing() {
         }
     }
 }
-
-#[test]
-fn the_flame_graph_tells_more_from_less() {
-    let load = Load::steady();
-    let [before, after] =
-        [load.run(71), Load { times: 3.0, ..load }.run(72)].map(|it| Part::of(&it));
-    for by in [crate::model::flame::By::Wait, crate::model::flame::By::Blame] {
-        let svg = String::from_utf8(flame::render(&before, &after, by).unwrap()).unwrap();
-        assert!(svg.contains("<svg") && svg.contains("main.main"), "{svg}");
-        assert!(svg.contains('+') && svg.contains('%'));
-        let again = flame::render(&before, &after, by).unwrap();
-        assert_eq!(svg.into_bytes(), again);
-    }
-    let empty = Part::of(&Session::new(fixture::target()));
-    assert!(flame::render(&empty, &empty, crate::model::flame::By::Ops).is_err());
-}

@@ -37,6 +37,15 @@ impl By {
         }
     }
 
+    /// What a picture of it is called.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Wait => "Lock waits",
+            Self::Blame => "Lock holders that others waited for",
+            Self::Ops => "Map operations",
+        }
+    }
+
     /// What it is counted in.
     pub const fn unit(self) -> &'static str {
         match self {

@@ -90,6 +90,18 @@ impl WaitHist {
         self.count == 0
     }
 
+    /// The distribution as HdrHistogram's own formats have it. Their readers know signed
+    /// numbers only, so that the largest values and counts are less than they were.
+    pub(crate) fn dense(&self) -> Histogram<u64> {
+        const MOST: u64 = i64::MAX as u64;
+        let mut dense = dense(self.max_ns.min(MOST / 2));
+        let most = MOST / self.buckets.len().max(1) as u64;
+        for (&highest, &count) in &self.buckets {
+            dense.saturating_record_n(highest, count.min(most));
+        }
+        dense
+    }
+
     /// The figures of the contract.
     pub fn h(&self) -> H {
         let mut dense = dense(self.max_ns);

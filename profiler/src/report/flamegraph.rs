@@ -1,5 +1,7 @@
 //! Waits, blame or operations by stack as a flame graph: the wider, the more.
 
+use std::collections::BTreeMap;
+
 use inferno::flamegraph::{Options, from_lines};
 
 use super::{By, ReportError, folded};
@@ -12,25 +14,51 @@ const EXE_COLUMNS: usize = 60;
 /// An SVG that is the same for the same summary.
 pub(super) fn render(summary: &Summary, by: By) -> Result<Vec<u8>, ReportError> {
     let lines = folded::render(summary, by)?;
-    let exe = units::clean(&summary.target.exe);
-    let mut options = Options::default();
-    options.title = format!(
-        "{} of {} (pid {})",
-        match by {
-            By::Wait => "Lock waits",
-            By::Blame => "Lock holders that others waited for",
-            By::Ops => "Map operations",
-        },
-        units::tail(&exe, EXE_COLUMNS),
-        summary.target.pid
-    );
+    let mut options = options(summary, by);
     options.subtitle = Some(subtitle(summary, by));
-    by.unit().clone_into(&mut options.count_name);
     // Colours by the functions' names instead of chance.
     options.hash = true;
+    draw(&mut options, lines.lines())
+}
+
+/// The later of two summaries as a flame graph, red where there is more in a second of
+/// observed time than in the earlier one and blue where there is less.
+pub fn render_diff(before: &Summary, after: &Summary, by: By) -> Result<Vec<u8>, ReportError> {
+    // As if the earlier one had been observed as long as the later.
+    let [was, is] = [before, after].map(|summary| summary.window.observed_ns.max(1) as f64);
+    let mut stacks: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for (side, (summary, scale)) in [(before, is / was), (after, 1.0)].into_iter().enumerate() {
+        for (stack, weight) in folded::weights(summary, by) {
+            stacks.entry(stack).or_default()[side] = (weight as f64 * scale).round() as u64;
+        }
+    }
+    if stacks.is_empty() {
+        return Err(ReportError::nothing(by));
+    }
+    let lines: Vec<String> =
+        stacks.iter().map(|(stack, [was, is])| format!("{stack} {was} {is}")).collect();
+    let mut options = options(after, by);
+    options.title.push_str(", red where more in a second than before");
+    options.subtitle = Some(format!("{}, before {}", subtitle(after, by), subtitle(before, by)));
+    draw(&mut options, lines.iter().map(String::as_str))
+}
+
+fn options(summary: &Summary, by: By) -> Options<'static> {
+    let exe = units::clean(&summary.target.exe);
+    let (exe, pid) = (units::tail(&exe, EXE_COLUMNS), summary.target.pid);
+    let mut options = Options::default();
+    options.title = format!("{} of {exe} (pid {pid})", by.title());
+    by.unit().clone_into(&mut options.count_name);
     options.deterministic = true;
+    options
+}
+
+fn draw<'a>(
+    options: &mut Options<'_>,
+    lines: impl Iterator<Item = &'a str>,
+) -> Result<Vec<u8>, ReportError> {
     let mut svg = Vec::new();
-    from_lines(&mut options, lines.lines(), &mut svg).map_err(ReportError::Flamegraph)?;
+    from_lines(options, lines, &mut svg).map_err(ReportError::Flamegraph)?;
     Ok(svg)
 }
 

@@ -8,9 +8,25 @@ use super::{By, ReportError};
 use crate::model::Frame;
 use crate::model::flame::{self, NO_STACK};
 use crate::model::summary::Summary;
+use crate::units;
 
 /// One line for each stack, in the order of their text.
 pub(super) fn render(summary: &Summary, by: By) -> Result<String, ReportError> {
+    let text = lines(summary, by);
+    if text.is_empty() { Err(ReportError::nothing(by)) } else { Ok(text) }
+}
+
+/// The same, of which there may be none.
+fn lines(summary: &Summary, by: By) -> String {
+    let mut text = String::new();
+    for (stack, weight) in weights(summary, by) {
+        let _ = writeln!(text, "{stack} {weight}");
+    }
+    text
+}
+
+/// What each line weighs: more than nothing.
+pub(super) fn weights(summary: &Summary, by: By) -> BTreeMap<String, u64> {
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
     for row in flame::stacks(summary, by) {
         let sum = stacks.entry(line(row.stack)).or_default();
@@ -18,23 +34,14 @@ pub(super) fn render(summary: &Summary, by: By) -> Result<String, ReportError> {
     }
     // What took no time has no width, and some tools take it for an error.
     stacks.retain(|_, &mut weight| weight > 0);
-    if stacks.is_empty() {
-        return Err(match by {
-            By::Wait => ReportError::NoWaits,
-            By::Blame => ReportError::NoBlame,
-            By::Ops => ReportError::NoStacks,
-        });
-    }
     // Tools add them up, and what a damaged recording says may be any number.
-    let most = u64::MAX / stacks.len() as u64;
-    let mut text = String::new();
-    for (stack, weight) in stacks {
-        let _ = writeln!(text, "{stack} {}", weight.min(most));
-    }
-    Ok(text)
+    let most = u64::MAX / stacks.len().max(1) as u64;
+    stacks.values_mut().for_each(|weight| *weight = most.min(*weight));
+    stacks
 }
 
-fn line(stack: &[Frame]) -> String {
+/// `outermost;…;innermost`
+pub(super) fn line(stack: &[Frame]) -> String {
     if stack.is_empty() {
         return NO_STACK.to_owned();
     }
@@ -50,7 +57,7 @@ fn name(function: &str) -> String {
         .chars()
         .map(|c| match c {
             ';' => ':',
-            c if c.is_control() => '_',
+            c if units::is_unsafe(c) => '_',
             c => c,
         })
         .collect();

@@ -16,6 +16,19 @@ pub enum Format {
     Folded,
     /// Stacks as an SVG flame graph; see [`By`](super::By).
     Flamegraph,
+    /// A gzipped profile with the sample types of Go's mutex profile; see
+    /// [`By`](super::By).
+    Pprof,
+    /// Waits, blame and operations in the JSON of speedscope's file format.
+    Speedscope,
+    /// Percentiles of the waits, as HdrHistogram prints them.
+    Hgrm,
+    /// The waits for each lock in each interval, as HdrHistogram logs them.
+    Hlog,
+    /// One of the [`Table`](super::Table)s, after RFC 4180.
+    Csv,
+    /// One of the [`Table`](super::Table)s, as a Parquet file.
+    Parquet,
     /// One page with everything, for a browser.
     Html,
 }
@@ -46,11 +59,17 @@ const fn info(
 }
 
 /// Every format, in the order in which they are offered.
-pub const FORMATS: [Info; 5] = [
+pub const FORMATS: [Info; 11] = [
     info(Format::Text, "text", "txt", false, "for reading"),
     info(Format::Json, "json", "json", false, "everything, for programs"),
     info(Format::Folded, "folded", "folded", false, "one line for each stack"),
     info(Format::Flamegraph, "flamegraph", "svg", false, "a flame graph, for a browser"),
+    info(Format::Pprof, "pprof", "pb.gz", true, "for go tool pprof, Pyroscope and their like"),
+    info(Format::Speedscope, "speedscope", "speedscope.json", false, "for speedscope"),
+    info(Format::Hgrm, "hgrm", "hgrm", false, "percentiles, for HdrHistogram's plotter"),
+    info(Format::Hlog, "hlog", "hlog", false, "an interval log, for HdrHistogram's readers"),
+    info(Format::Csv, "csv", "csv", false, "a table, for spreadsheets"),
+    info(Format::Parquet, "parquet", "parquet", true, "a table, for databases"),
     info(Format::Html, "html", "html", false, "one page with everything, for a browser"),
 ];
 
