@@ -262,9 +262,9 @@ async function hostile(browser) {
     await view(page, hash);
   }
   await view(page, "#keys");
+  await page.screenshot({ path: join(folder, "hostile.png") });
   await search(page, "<img src=x onerror='window.pwned = 6'>");
   await search(page, "<img> < 5");
-  await page.screenshot({ path: join(folder, "hostile.png") });
   assert.equal(await page.evaluate(() => window.pwned), undefined);
   assert.equal(await page.$$eval("script", (all) => all.length), scripts);
   assert.equal((await page.$$("img, iframe, object, embed, base, form")).length, 0);

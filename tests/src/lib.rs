@@ -6,6 +6,7 @@
 //! and a JSON contract.
 
 pub mod blame;
+pub mod browser;
 pub mod go;
 pub mod mapprof;
 pub mod matrix;

@@ -5,32 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use mapprof_tests::{Mapprof, Program, can_profile, npm, observe, programs, target_dir};
+use mapprof_tests::{Mapprof, Program, browser, can_profile, npm, observe, programs, target_dir};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Names of Chromium and its kin, as distributions have them.
-const BROWSERS: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
 /// Most that the demo's page may be, bytes.
 const DEMO_LIMIT: u64 = 1_000_000;
-
-/// The browser. Where there is none the test is to be skipped, except in CI, where that is
-/// a failure.
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let files = BROWSERS.iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
-    let found = files.into_iter().find(|file| file.exists());
-    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-    assert!(found.is_some() || !in_ci, "there is no Chromium, and in CI a skip is a failure");
-    if found.is_none() {
-        eprintln!("skipped: there is no Chromium; `cargo xtask setup` installs it");
-    }
-    found
-}
 
 /// Where pictures of a test are left.
 fn artefacts(test: &str) -> Result<PathBuf> {
@@ -78,7 +59,7 @@ fn drive(what: &str, browser: &Path, page: &Path, json: &Path) -> Result<String>
 /// text of the page replaced by something hostile.
 #[test]
 fn the_page_works_and_nothing_in_it_is_obeyed() -> Result<()> {
-    let Some(browser) = browser() else { return Ok(()) };
+    let Some(browser) = browser::for_test() else { return Ok(()) };
     if !can_profile() {
         return Ok(());
     }
@@ -99,7 +80,7 @@ struct Times {
 #[test]
 fn fifty_thousand_keys_stay_usable() -> Result<()> {
     const KEYS: usize = 50_000;
-    let Some(browser) = browser() else { return Ok(()) };
+    let Some(browser) = browser::for_test() else { return Ok(()) };
     if !can_profile() {
         return Ok(());
     }

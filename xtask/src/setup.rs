@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use mapprof_tests::go::run as run_command;
-use mapprof_tests::{go, workspace};
+use mapprof_tests::{browser, go, workspace};
 
 use crate::build;
 use crate::sudo::{as_root, on_path};
@@ -72,12 +72,9 @@ fn missing_packages() -> Vec<Alternatives> {
     if !on_path("node") || !on_path("npm") {
         missing.push(one(&["nodejs", "npm"]));
     }
-    if !["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-        .map(on_path)
-        .contains(&true)
-    {
-        // The HTML page is opened by a test. Ubuntu has it as a snap only.
-        missing.push(one(&["chromium"]));
+    if browser::find().is_none() {
+        // Ubuntu has it under the other name only.
+        missing.push(vec![names(["chromium"]), names(["chromium-browser"])]);
     }
     if !on_path("tmux") {
         missing.push(one(&["tmux"]));

@@ -320,9 +320,9 @@ struct Making<'a> {
 
 impl Making<'_> {
     fn map(&mut self, at: usize, map: &Map) -> MapData {
-        let key_type = map.keys.first().and_then(|key| key.type_name.clone());
+        let key_type = map.keys.first().and_then(|key| key.type_name.as_deref());
         let numbered = map.keys.iter().enumerate();
-        let keys = numbered.map(|(number, key)| self.key(map, key, &key_type, (at, number)));
+        let keys = numbered.map(|(number, key)| self.key(map, key, key_type, (at, number)));
         let mut keys: Vec<KeyData> = keys.collect();
         keys.extend(map.unreadable.iter().map(|(reason, n)| unread(map, reason, *n)));
         let past = || Past::of(self.session, &Subject::Map(map.id.clone()));
@@ -338,7 +338,7 @@ impl Making<'_> {
             sizes: map.sizes.clone(),
             unreadable: map.unreadable_keys,
             tracked: map.keys_tracked,
-            key_type: key_type.as_deref().map(text),
+            key_type: key_type.map(text),
             keys,
             past: (at < MOST_OBJECTS).then(past).flatten(),
             sites: self.sites(&map.callers, map.ops.total()),
@@ -349,14 +349,14 @@ impl Making<'_> {
         &mut self,
         map: &Map,
         key: &Key,
-        usual: &Option<String>,
+        usual: Option<&str>,
         number: (usize, usize),
     ) -> KeyData {
         let past = || {
             let (map, key) = (map.id.clone(), key.key.clone());
             Past::of(self.session, &Subject::Key { map, key })
         };
-        let own_type = key.type_name.as_deref().filter(|_| key.type_name != *usual);
+        let own_type = key.type_name.as_deref().filter(|_| key.type_name.as_deref() != usual);
         KeyData {
             key: key_text(key),
             unreadable: false,
@@ -471,10 +471,10 @@ impl Making<'_> {
         FlameData { all: self.node(&Flame::new(summary, by, None)), of }
     }
 
-    fn node(&mut self, flame: &Flame) -> Node {
-        let frame = flame.frame.as_ref().map(|frame| self.interned.frame(frame));
-        let children = flame.children.iter().map(|child| self.node(child)).collect();
-        Node(frame, flame.weight, flame.own, children)
+    fn node(&mut self, tree: &Flame) -> Node {
+        let frame = tree.frame.as_ref().map(|frame| self.interned.frame(frame));
+        let children = tree.children.iter().map(|child| self.node(child)).collect();
+        Node(frame, tree.weight, tree.own, children)
     }
 }
 

@@ -141,6 +141,7 @@ class FlameGraph {
     this.searched = filter.text ?? "";
     if (!this.root) return {};
     this.draw();
+    if (filter.terms) return { message: "Conditions are for tables; here functions are searched by name." };
     if (!this.searched) return {};
     return { message: `${this.weights.show(this.found(this.root))} of ${this.weights.show(this.root.weight)} goes through what is found` };
   }

@@ -16,10 +16,11 @@ const SHOW = {
 };
 
 /** Least widths of columns, in rem; text takes what is left over. */
-const WIDTHS = { id: 3.4, text: 11, count: 5.6, margin: 5.6, rate: 5.6, time: 5.6, share: 5.6 };
+const WIDTHS = { id: 3.4, main: 15, text: 11, count: 5.6, margin: 5.6, rate: 5.6, time: 5.6, share: 5.6 };
 
 function widthOf({ id, kind }) {
-  return id === "id" ? "id" : kind;
+  if (id === "id") return "id";
+  return ["map", "key", "lock", "place"].includes(id) ? "main" : kind;
 }
 
 function cellText(column, row) {
@@ -76,7 +77,7 @@ class Table {
 
   head(column) {
     const button = el("button", {
-      type: "button", tabindex: -1, title: column.help, onclick: () => this.sortBy(column.id),
+      type: "button", title: column.help, onclick: () => this.sortBy(column.id),
     }, column.title);
     return el("th", { scope: "col", class: column.kind, "data-column": column.id }, button);
   }
