@@ -85,10 +85,17 @@ async function checkConditions(page) {
   assert.deepEqual(terms, [[["wait.p99", "5ms"], ["ops", "1k"]], [["key", '" and "'], ["ops", "2"]], null, null, null]);
 }
 
+/** A map's keys, and what stands for those that could not be read. */
+function rowsOf(map) {
+  const unreadable = Object.entries(map.unreadable ?? {}).map(([reason, n]) =>
+    ({ key: `(unreadable: its ${reason} could not be read)`, ops: { lookup: n, insert: 0, delete: 0, iterate: 0, clear: 0 } }));
+  return [...map.keys, ...unreadable];
+}
+
 /** Sorting by a column shows the order of the JSON's figures. */
 async function checkSorting(page, summary) {
   await view(page, "#keys");
-  const keys = summary.maps.flatMap((map) => map.keys);
+  const keys = summary.maps.flatMap(rowsOf);
   const ops = (key) => key.ops.lookup + key.ops.insert + key.ops.delete + key.ops.iterate + key.ops.clear;
   const of = (by) => keys.map(by).filter((n) => n !== undefined).sort((a, b) => b - a);
   const texts = (figures, show) => page.evaluate((all, name) => all.map((n) => globalThis[name](n)), figures, show);
@@ -112,7 +119,7 @@ async function checkSorting(page, summary) {
 
 async function checkSearch(page, summary) {
   await view(page, "#keys");
-  const keys = summary.maps.flatMap((map) => map.keys);
+  const keys = summary.maps.flatMap(rowsOf);
   await sortBy(page, "wait");
   const longest = keys.reduce((a, b) => ((b.wait?.sum_ns ?? 0) > (a.wait?.sum_ns ?? 0) ? b : a));
   const named = keys.filter(({ key }) => key.toLowerCase().includes(longest.key.toLowerCase()));
