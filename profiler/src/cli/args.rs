@@ -506,6 +506,25 @@ mod tests {
     }
 
     #[test]
+    fn reports_have_formats_and_tables() {
+        let parse = |option: &str, value: &str| {
+            Cli::try_parse_from(["mapprof", "report", "run.mprof", option, value])
+        };
+        for info in &report::FORMATS {
+            let Ok(Cli { command: Some(Command::Report(args)), .. }) = parse("--format", info.name)
+            else {
+                panic!("{}", info.name)
+            };
+            assert_eq!(args.format, info.format);
+        }
+        assert!(report::Table::ALL.iter().all(|it| parse("--table", it.name()).is_ok()));
+        let error = parse("--format", "pdf").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("speedscope"), "{error}");
+        assert_eq!(parse("--table", "chairs").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
     fn intervals_have_bounds() {
         assert!(interval("0s").is_err() && interval("2h").is_err() && interval("soon").is_err());
         assert_eq!(interval("250ms").unwrap().0, Duration::from_millis(250));

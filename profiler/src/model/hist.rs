@@ -261,6 +261,19 @@ mod tests {
     }
 
     #[test]
+    fn extremes_can_be_written_for_readers_of_signed_numbers() {
+        use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+        let mut all = hist(&[0, 1, u64::MAX]);
+        all.record_n(1 << 40, u64::MAX);
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&all.dense(), &mut bytes).unwrap();
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+        assert!(read.len() > i64::MAX as u64 / 8 && read.max() > 1 << 61, "{read:?}");
+        let few = hist(&[3, 70_000, 5_000_000]);
+        assert_eq!((few.dense().len(), few.dense().min()), (3, 3));
+    }
+
+    #[test]
     fn damaged_limits_do_not_panic() {
         let damaged = WaitHist { min_ns: 9, max_ns: 3, ..hist(&[5, 5]) };
         assert_eq!(damaged.h().count, 2);

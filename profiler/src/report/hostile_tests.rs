@@ -170,6 +170,26 @@ fn check_percentiles(written: &str, summary: &Summary) {
     assert!((rows.last().unwrap()[2] - waits as f64).abs() < f64::EPSILON);
 }
 
+/// What a damaged recording says may be any number; readers' sums must not overflow.
+#[test]
+fn sums_of_the_largest_figures_fit_their_formats() {
+    let mut summary = summary();
+    for waiter in summary.locks.iter_mut().flat_map(|lock| &mut lock.waiters) {
+        (waiter.wait_ns, waiter.count) = (u64::MAX, u64::MAX);
+    }
+    let gzipped = bytes(Format::Pprof, By::Wait, &summary).unwrap();
+    let samples = read_back::profile(&gzipped).sample;
+    for at in [0, 1] {
+        let sum = samples.iter().try_fold(0_i64, |sum, sample| sum.checked_add(sample.value[at]));
+        assert_eq!(sum, Some(i64::MAX));
+    }
+    let json = bytes(Format::Speedscope, By::Wait, &summary).unwrap();
+    let file: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let weights = file["profiles"][0]["weights"].as_array().unwrap();
+    let sum: u64 = weights.iter().map(|weight| weight.as_u64().unwrap()).sum();
+    assert_eq!((sum, file["profiles"][0]["endValue"].as_u64()), ((1 << 53) - 1, Some(sum)));
+}
+
 /// Where the same name comes twice it is still told apart by what it belongs to.
 #[test]
 fn tables_and_profiles_keep_their_sums_with_any_name() {

@@ -15,7 +15,7 @@ use crate::units;
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
 
-/// Above this JavaScript's numbers are no longer exact: 2^53 - 1.
+/// Above this JavaScript's numbers are no longer exact, 2^53 - 1: 104 days of waits.
 const MOST: u64 = (1 << 53) - 1;
 
 #[derive(Serialize)]
@@ -80,8 +80,13 @@ pub(super) fn render(summary: &Summary, by: By) -> Result<Vec<u8>, ReportError> 
 fn profile<'a>(summary: &'a Summary, by: By, frames: &mut Frames<'a>) -> Option<Profile> {
     let mut rows = flame::stacks(summary, by);
     rows.retain(|row| row.weight > 0);
-    let most = MOST / (rows.len().max(1) as u64);
-    let weights: Vec<u64> = rows.iter().map(|row| row.weight.min(most)).collect();
+    let mut left = MOST;
+    let within = |row: &flame::Weighed<'_>| {
+        let weight = row.weight.min(left);
+        left -= weight;
+        weight
+    };
+    let weights: Vec<u64> = rows.iter().map(within).collect();
     let samples = rows.iter().map(|row| frames.stack(row.stack)).collect();
     (!rows.is_empty()).then(|| Profile {
         r#type: "sampled",

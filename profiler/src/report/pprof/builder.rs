@@ -19,13 +19,14 @@ pub(super) struct Builder<'a> {
     mappings: HashMap<&'a str, u64>,
     locations: HashMap<&'a Frame, u64>,
     no_stack: Option<u64>,
-    /// Readers add values up in 64 bits; what a damaged recording says may be any number.
-    most: u64,
+    /// What each value's sum may still grow by: readers add up in 64 bits, and what a
+    /// damaged recording says may be any number.
+    left: Vec<i64>,
 }
 
 impl<'a> Builder<'a> {
-    /// Of values of these types and units, of which there will be so many each.
-    pub(super) fn new(types: &[(&str, &str)], samples: usize) -> Self {
+    /// Of values of these types and units.
+    pub(super) fn new(types: &[(&str, &str)]) -> Self {
         let mut builder = Self {
             profile: Profile::default(),
             strings: HashMap::new(),
@@ -33,7 +34,7 @@ impl<'a> Builder<'a> {
             mappings: HashMap::new(),
             locations: HashMap::new(),
             no_stack: None,
-            most: i64::MAX as u64 / samples.max(1) as u64,
+            left: vec![i64::MAX; types.len()],
         };
         builder.string("");
         for (name, unit) in types {
@@ -52,7 +53,12 @@ impl<'a> Builder<'a> {
             [] => vec![self.no_stack()],
             stack => stack.iter().map(|frame| self.location(frame)).collect(),
         };
-        let value = row.values.iter().map(|&value| value.min(self.most) as i64).collect();
+        let within = |(&value, left): (&u64, &mut i64)| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX).min(*left);
+            *left -= value;
+            value
+        };
+        let value = row.values.iter().zip(&mut self.left).map(within).collect();
         let label =
             |(key, text): &(&str, &str)| Label { key: self.string(key), str: self.string(text) };
         let label = row.labels.iter().map(label).collect();

@@ -38,7 +38,7 @@ fn profile(document: &Document<'_>, by: By) -> Result<proto::Profile, ReportErro
         By::Wait | By::Blame => &[("contentions", "count"), ("delay", "nanoseconds")],
         By::Ops => &[("operations", "count")],
     };
-    let mut builder = Builder::new(types, samples.len());
+    let mut builder = Builder::new(types);
     for sample in &samples {
         builder.sample(sample);
     }
