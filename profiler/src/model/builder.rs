@@ -83,8 +83,6 @@ pub mod lost {
     pub const KEY_WAITS: &str = "key_waits_beyond_limit";
     /// Sampled operations beyond [`super::Limits::op_stacks`].
     pub const OP_STACKS: &str = "op_stacks_beyond_limit";
-    /// Call sites of keys beyond [`super::Limits::key_sites`].
-    pub const KEY_SITES: &str = "key_sites_beyond_limit";
     /// Waits whose stack is beyond [`super::Limits::waiters`].
     pub const WAITERS: &str = "stacks_beyond_limit";
     /// Blame of holders beyond [`super::Limits::holders`].
@@ -94,7 +92,7 @@ pub mod lost {
 
     /// Whether only a detail is missing: the figures of maps and locks have it.
     pub fn is_detail(reason: &str) -> bool {
-        [KEY_WAITS, OP_STACKS, KEY_SITES, WAITERS, HOLDERS, PAIRS].contains(&reason)
+        [KEY_WAITS, OP_STACKS, WAITERS, HOLDERS, PAIRS].contains(&reason)
     }
 }
 
