@@ -15,14 +15,17 @@ pub(super) fn render(summary: &Summary, by: By) -> Result<Vec<u8>, ReportError> 
     let exe = units::clean(&summary.target.exe);
     let mut options = Options::default();
     options.title = format!(
-        "{} of {} (pid {})",
+        "{} of {}{}",
         match by {
             By::Wait => "Lock waits",
             By::Blame => "Lock holders that others waited for",
             By::Ops => "Map operations",
         },
         units::tail(&exe, EXE_COLUMNS),
-        summary.target.pid
+        match summary.target.pid {
+            0 => String::new(),
+            pid => format!(" (pid {pid})"),
+        }
     );
     options.subtitle = Some(subtitle(summary, by));
     by.unit().clone_into(&mut options.count_name);
