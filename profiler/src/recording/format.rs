@@ -30,8 +30,7 @@ pub(super) const MOST_COMPRESSED: u32 = 1 << 28;
 /// Most bytes of a record once decompressed.
 const MOST_PLAIN: u64 = 1 << 30;
 
-/// zstd's default level: a fifth smaller than the fastest one's, for a millisecond more of
-/// each interval.
+/// zstd's default level.
 const LEVEL: i32 = 3;
 
 /// One entry of a recording.
