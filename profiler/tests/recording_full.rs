@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use mapprof::model::{Builder, Limits, Slice, SliceMeta, TargetInfo};
-use mapprof::recording::{Header, Reader, Record, Writer};
+use mapprof::recording::{Header, Reader, Record, Recorder, Writer, read};
 use probe_ebpf::Op;
 
 /// Bytes a file may have from now on; a write beyond is an error, not a signal.
@@ -28,7 +28,40 @@ fn slice(keys: u32) -> Slice {
     builder.close(SliceMeta::default())
 }
 
+/// In one test, since the limit is the process's.
 #[test]
+fn a_full_disk_costs_at_most_one_interval() {
+    half_a_record_is_taken_back();
+    what_does_not_fit_goes_in_later();
+}
+
+fn what_does_not_fit_goes_in_later() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("run.mprof");
+    let mut recorder = Recorder::create(&path, u64::MAX, Limits::default()).unwrap();
+    let names = mapprof::model::Definitions::default();
+    limit_files_to(200);
+    let error = recorder.header(Header::new(TargetInfo {
+        exe: (0..1000_u32).map(|n| char::from_u32(0x4e00 + n * 7 % 5000).unwrap()).collect(),
+        ..TargetInfo::default()
+    }));
+    assert!(error.is_err());
+    for _ in 0..3 {
+        let before = std::fs::metadata(&path).unwrap().len();
+        assert!(recorder.interval(&names, &slice(2_000)).is_err());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
+    }
+    assert_eq!(recorder.missing().unwrap().maps[0].ops.total(), 3 * 2_000);
+    limit_files_to(libc::RLIM_INFINITY);
+    recorder.interval(&names, &slice(2_000)).unwrap();
+    assert!(recorder.missing().is_none());
+    recorder.end("done").unwrap();
+    let recording = read(&path).unwrap();
+    assert_eq!(recording.damage, None);
+    assert_eq!(recording.session.summary(1).maps[0].ops.total(), 4 * 2_000);
+    assert_eq!(recording.session.target().exe.chars().count(), 1000);
+}
+
 fn half_a_record_is_taken_back() {
     let dir = tempfile::TempDir::new().unwrap();
     let path = dir.path().join("run.mprof");

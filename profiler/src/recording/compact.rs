@@ -58,7 +58,7 @@ fn survey(writer: &mut Writer) -> io::Result<Vec<Piece>> {
     let mut reader = Reader::of(writer.reopen()?, writer.path())?;
     let mut pieces = Vec::new();
     while let Some((bytes, body)) = reader.next_body() {
-        if let Some(Brief::Slice { duration_ns, .. }) = brief(&body) {
+        if let Some(Brief::Slice { duration_ns }) = brief(&body) {
             pieces.push(Piece { bytes, duration_ns });
         }
     }

@@ -30,8 +30,7 @@ pub(super) const MOST_COMPRESSED: u32 = 1 << 28;
 /// Most bytes of a record once decompressed.
 const MOST_PLAIN: u64 = 1 << 30;
 
-/// zstd's default level: a fifth smaller than the fastest one's, for a millisecond more of
-/// each interval.
+/// zstd's default level.
 const LEVEL: i32 = 3;
 
 /// One entry of a recording.
@@ -93,8 +92,8 @@ pub(super) fn decode(body: &[u8]) -> Option<Record<'static>> {
 /// What kind of record a frame holds, without decoding all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brief {
-    /// An interval: when it began, ns since the epoch, and how long it was, ns.
-    Slice { start_unix_ns: u64, duration_ns: u64 },
+    /// An interval, and how long it was, ns.
+    Slice { duration_ns: u64 },
     /// Another kind.
     Other,
 }
@@ -109,6 +108,6 @@ pub(super) fn brief(body: &[u8]) -> Option<Brief> {
     if plain.first() != Some(&SLICE) {
         return plain.first().map(|_| Brief::Other);
     }
-    let (start_unix_ns, duration_ns) = postcard::from_bytes(&plain[1..]).ok()?;
-    Some(Brief::Slice { start_unix_ns, duration_ns })
+    let (_start_unix_ns, duration_ns): (u64, u64) = postcard::from_bytes(&plain[1..]).ok()?;
+    Some(Brief::Slice { duration_ns })
 }

@@ -170,6 +170,48 @@ fn a_full_disk_is_an_error_that_names_the_file() {
     assert!(error.to_string().contains("/nonexistent/run.mprof"), "{error}");
 }
 
+/// Every byte in turn: nothing panics, what stands before is read, and what is wrong is
+/// named at the frame that it is in.
+#[test]
+fn every_byte_is_flipped_in_turn() {
+    let (dir, path, offsets) = recorded();
+    let (whole, all) = (fs::read(&path).unwrap(), records());
+    let damaged = dir.path().join("damaged.mprof");
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        fs::write(&damaged, &bytes).unwrap();
+        let mut reader = match Reader::open(&damaged) {
+            Ok(reader) => reader,
+            Err(error) => {
+                assert!(at < FILE_HEAD, "{at}: {error}");
+                continue;
+            }
+        };
+        assert!(at >= FILE_HEAD, "{at} is in the head");
+        let read: Vec<_> = reader.by_ref().collect();
+        let frame = offsets.iter().rposition(|&offset| offset <= at as u64).unwrap();
+        assert_eq!(read[..frame], all[..frame], "{at}");
+        // Of a length that is damaged, what follows cannot be found either.
+        let rest = &read[frame..];
+        assert!(rest.is_empty() || *rest == all[frame + 1..], "{at}");
+        assert_eq!(reader.damage().unwrap().offset, offsets[frame], "{at}");
+    }
+}
+
+#[test]
+fn the_first_bytes_of_a_frame_tell_what_it_is() {
+    use super::format::{Brief, brief, encode};
+    for record in records() {
+        let expected = match &record {
+            Record::Slice(slice) => Brief::Slice { duration_ns: slice.duration_ns },
+            _ => Brief::Other,
+        };
+        assert_eq!(brief(&encode(&record).unwrap()[FRAME_HEAD..]), Some(expected));
+    }
+    assert_eq!(brief(b"no frame"), None);
+}
+
 #[test]
 fn a_lying_header_of_many_records_is_no_allocation() {
     let (_dir, path, offsets) = recorded();

@@ -45,9 +45,14 @@ pub fn render_diff(before: &Summary, after: &Summary, by: By) -> Result<Vec<u8>,
 
 fn options(summary: &Summary, by: By) -> Options<'static> {
     let exe = units::clean(&summary.target.exe);
-    let (exe, pid) = (units::tail(&exe, EXE_COLUMNS), summary.target.pid);
+    let exe = units::tail(&exe, EXE_COLUMNS);
+    // Several processes have none together.
+    let pid = match summary.target.pid {
+        0 => String::new(),
+        pid => format!(" (pid {pid})"),
+    };
     let mut options = Options::default();
-    options.title = format!("{} of {exe} (pid {pid})", by.title());
+    options.title = format!("{} of {exe}{pid}", by.title());
     by.unit().clone_into(&mut options.count_name);
     options.deterministic = true;
     options

@@ -8,6 +8,7 @@ mod figures;
 mod map_read;
 mod memory;
 mod mutex;
+mod recording;
 mod saturation;
 mod startup;
 
@@ -24,10 +25,13 @@ use figures::Row;
 /// Options.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How often each variant is measured; `saturation` is measured once, `memory`
-    /// three times at most
+    /// How often each variant is measured; `saturation` and `recording` are
+    /// measured once, `memory` three times at most
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// How long `recording` records
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
     /// Also write all figures here
     #[arg(long)]
     json: Option<PathBuf>,
@@ -38,16 +42,17 @@ pub(crate) struct Args {
     built: bool,
 }
 
-/// Name of a row and the function that measures it in so many rounds.
-type Bench = (&'static str, fn(u32) -> Result<Row>);
+/// Name of a row and the function that measures it.
+type Bench = (&'static str, fn(&Args) -> Result<Row>);
 
-const BENCHES: [Bench; 6] = [
-    ("map-read", map_read::measure),
-    ("mutex-uncontended", mutex::uncontended),
-    ("mutex-contended", mutex::contended),
-    ("saturation", saturation::measure),
-    ("startup", startup::measure),
-    ("memory", memory::measure),
+const BENCHES: [Bench; 7] = [
+    ("map-read", |args| map_read::measure(args.rounds)),
+    ("mutex-uncontended", |args| mutex::uncontended(args.rounds)),
+    ("mutex-contended", |args| mutex::contended(args.rounds)),
+    ("saturation", |args| saturation::measure(args.rounds)),
+    ("startup", |args| startup::measure(args.rounds)),
+    ("memory", |args| memory::measure(args.rounds)),
+    ("recording", |args| recording::measure(args.seconds)),
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -66,7 +71,7 @@ fn wanted(args: &Args) -> impl Iterator<Item = Bench> {
 fn build_and_measure(args: &Args) -> Result<()> {
     setup::run()?;
     let mapprof = build::mapprof()?;
-    for name in ["reads", "mutex", "keys"] {
+    for name in ["reads", "mutex", "keys", "load"] {
         programs::newest_go(name)?;
     }
     programs::go(go::NEWEST, Link::Stripped, "large")?;
@@ -75,7 +80,8 @@ fn build_and_measure(args: &Args) -> Result<()> {
         .arg(format!("MAPPROF={}", mapprof.display()))
         .arg(format!("CARGO_TARGET_DIR={}", target_dir().display()))
         .arg(std::env::current_exe()?)
-        .args(["bench", "--built", "--rounds", &args.rounds.to_string()]);
+        .args(["bench", "--built", "--rounds", &args.rounds.to_string()])
+        .args(["--seconds", &args.seconds.to_string()]);
     if let Some(json) = &args.json {
         again.arg("--json").arg(json);
     }
@@ -87,7 +93,7 @@ fn measure(args: &Args) -> Result<()> {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (name, bench) in wanted(args) {
         eprintln!("measuring {name}");
-        match bench(args.rounds) {
+        match bench(args) {
             Ok(row) => rows.push((name, row)),
             Err(error) => {
                 eprintln!("{name}: {error:#}");

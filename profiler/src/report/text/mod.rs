@@ -76,7 +76,9 @@ fn header(page: &mut Page, summary: &Summary) {
         if runtimes.is_empty() { String::new() } else { format!("  ({})", runtimes.join(", ")) };
     let exe = clean(&target.exe);
     let room = COLUMNS.saturating_sub(24 + width(&runtimes));
-    page.line(&format!("mapprof  pid {}  {}{runtimes}", target.pid, tail(&exe, room)));
+    // Several processes have none in common.
+    let pid = if target.pid == 0 { String::new() } else { format!("pid {}  ", target.pid) };
+    page.line(&format!("mapprof  {pid}{}{runtimes}", tail(&exe, room)));
 
     let speed = per_second(window.events, window.duration_ns);
     page.line(&format!(

@@ -26,7 +26,9 @@ pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
         let target = &summary.target;
         let exe = units::clean(&target.exe);
         let file = exe.rsplit('/').next().unwrap_or_default();
-        parts.push(Part::new(2, format!("pid {}", target.pid)));
+        if target.pid != 0 {
+            parts.push(Part::new(2, format!("pid {}", target.pid)));
+        }
         parts.push(Part::new(3, units::tail(&exe, 40).into_owned()).or(units::tail(file, 16)));
         for runtime in &target.runtimes {
             parts.push(Part::new(4, units::clean(&runtime.version).into_owned()));
