@@ -407,7 +407,9 @@ mod tests {
     fn quantile(at: f64, steps: &[&[u64]]) -> Measure {
         let of = |values: &[u64]| {
             let mut hist = WaitHist::default();
-            values.iter().for_each(|&ns| hist.record(ns));
+            for &ns in values {
+                hist.record(ns);
+            }
             hist
         };
         let all = of(&steps.concat());
