@@ -49,7 +49,7 @@ fn what_is_gone_is_found_and_fails_a_build() -> Result<()> {
     let args = ["-goroutines", "1", "-span", "60s"];
     let before = record(&folder, "before.mprof", &args)?;
     // Another program: none of its maps are those of the first.
-    let mut other = Program::hold(&programs::newest_go("locks")?, &["-span", "30s"])?;
+    let mut other = Program::hold(&programs::newest_go("locks")?, ["-span", "30s"])?;
     other.begin()?;
     let after = folder.path().join("after.mprof");
     Mapprof::new(["record", "--interval", INTERVAL, "--duration", "3s"])

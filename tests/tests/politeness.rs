@@ -138,7 +138,7 @@ fn a_recording_shows_how_long_it_will_take_and_leaves_no_trace() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let mut program =
-        Program::hold(&programs::newest_go("reads")?, &["-goroutines", "1", "-span", "60s"])?;
+        Program::hold(&programs::newest_go("reads")?, ["-goroutines", "1", "-span", "60s"])?;
     program.begin()?;
     let (pid, file) = (program.pid(), folder.path().join("run.mprof"));
     let command = format!(
@@ -169,7 +169,7 @@ fn without_a_terminal_there_is_no_bar() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let mut program =
-        Program::hold(&programs::newest_go("reads")?, &["-goroutines", "1", "-span", "60s"])?;
+        Program::hold(&programs::newest_go("reads")?, ["-goroutines", "1", "-span", "60s"])?;
     program.begin()?;
     let file = folder.path().join("run.mprof");
     let outcome = Mapprof::new(["record", "--duration", "2s", "--pid", &program.pid().to_string()])

@@ -3,6 +3,7 @@
 //!
 //! In: [`Cli`]. Out: a script for a shell, manual pages.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,17 +58,42 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn man(args: &ManArgs) -> Result<ExitCode> {
+    let mut whole = visible().disable_help_subcommand(true);
+    // Gives each command its full name.
+    whole.build();
     let Some(folder) = &args.folder else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(visible()).render(&mut page)?;
-        out::print(&page)?;
+        out::print(page(whole)?.1.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
     let failed = || format!("cannot write manual pages to {}", folder.display());
     std::fs::create_dir_all(folder).with_context(failed)?;
-    clap_mangen::generate_to(visible().disable_help_subcommand(true), folder)
-        .with_context(failed)?;
+    for command in whole.get_subcommands().cloned().chain([whole.clone()]) {
+        let (name, page) = page(command)?;
+        std::fs::write(folder.join(name), page).with_context(failed)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command's page and the name of its file.
+fn page(command: Command) -> Result<(String, String)> {
+    let man = clap_mangen::Man::new(command);
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    Ok((man.get_filename(), ascii(&String::from_utf8_lossy(&page))))
+}
+
+/// With escapes in place of what roff takes for other characters where nobody tells it
+/// that it is UTF-8 (groff_char(7)).
+fn ascii(page: &str) -> String {
+    let mut out = String::with_capacity(page.len());
+    for c in page.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\[u{:04X}]", u32::from(c));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -101,9 +127,15 @@ mod tests {
         for command in Cli::command().get_subcommands().filter(|it| !it.is_hide_set()) {
             let page = page(&format!("mapprof-{}.1", command.get_name()));
             assert!(page.contains(".SH NAME") && page.contains(".SH OPTIONS"), "{page}");
+            assert!(page.is_ascii(), "{page}");
         }
         let pages = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
         assert!(pages.into_iter().all(|page| !page.to_string_lossy().contains("__")));
+    }
+
+    #[test]
+    fn characters_beyond_ascii_are_escaped() {
+        assert_eq!(ascii("ends in …"), "ends in \\[u2026]");
     }
 
     #[test]

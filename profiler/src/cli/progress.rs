@@ -19,6 +19,11 @@ const MOMENT: Duration = Duration::from_millis(300);
 /// How often a bar is drawn that nothing else moves.
 const TICK: Duration = Duration::from_millis(200);
 
+const READING: &str = "reading {wide_msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left";
+const LOADING: &str = "reading symbols [{bar:30}] {pos} of {len} files, {eta} left  {wide_msg}";
+const TIMED: &str = "recording [{wide_bar}] {gone}, {left} left  {msg}";
+const ENDLESS: &str = "recording {spinner} {gone}, Ctrl-C ends it  {msg}";
+
 /// The bar that is on the terminal, which messages must not run into.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
@@ -66,13 +71,13 @@ fn style(template: &str) -> ProgressStyle {
 /// Reads a file, with a bar of its bytes.
 pub(super) fn reading<T>(path: &Path, work: impl FnOnce() -> T) -> T {
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    let style = style("reading {wide_msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left");
+    let style = style(READING);
     metered(style, Some(bytes), units::clean(&path.display().to_string()).into_owned(), work)
 }
 
 /// Reads a program and its libraries, with a bar of these.
 pub(super) fn loading<T>(work: impl FnOnce() -> T) -> T {
-    let style = style("reading symbols [{bar:30}] {pos} of {len} files, {eta} left  {wide_msg}");
+    let style = style(LOADING);
     metered(style, None, String::new(), work)
 }
 
@@ -123,11 +128,7 @@ impl Recording {
         let gone = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = out.write_str(&units::time(whole_seconds(state.elapsed())));
         };
-        let template = if duration.is_some() {
-            "recording [{wide_bar}] {gone}, {left} left  {msg}"
-        } else {
-            "recording {spinner} {gone}, Ctrl-C ends it  {msg}"
-        };
+        let template = if duration.is_some() { TIMED } else { ENDLESS };
         let style = style(template).with_key("left", left).with_key("gone", gone);
         let all = duration.map(|all| u64::try_from(all.as_nanos()).unwrap_or(u64::MAX));
         let bar = Bar::new(all, style);
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_template_is_understood() {
-        for template in ["reading {wide_msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left"] {
+        for template in [READING, LOADING, TIMED, ENDLESS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -207,72 +207,75 @@ impl Gate {
                 (how, _) => how,
             };
             let field = &Field { how, ..**field };
-            let [before, after] = comparison.measures(subject, field);
-            let Some(after) = after else { return One::No };
-            let value = |measure: &Measure| text::value(measure.value(), field.unit());
-            let p = match bound.limit {
-                Limit::Value(limit) => {
-                    let is_beyond =
-                        if bound.more { after.value() > limit } else { after.value() < limit };
-                    if !is_beyond {
-                        return One::No;
-                    }
-                    lines.push(format!("{} is {}", field.name, value(&after)));
-                    match certain(field, &after, limit) {
-                        Some(p) => {
-                            p.unwrap_or_else(|| after.test_value(limit).p_one_sided(bound.more))
-                        }
-                        None => {
-                            return One::Unknown(format!(
-                                "{what}: {}: too few events or intervals to tell",
-                                field.name
-                            ));
-                        }
-                    }
+            let measures = comparison.measures(subject, field);
+            match bound.beyond(field, measures, comparison.events(subject, field)) {
+                Beyond::No => return One::No,
+                Beyond::Unknown(why) => {
+                    return One::Unknown(format!("{what}: {}: {why}", field.name));
                 }
-                Limit::Times(times) => {
-                    let Some(before) = before else {
-                        return One::Unknown(format!(
-                            "{what}: {}: there is none before",
-                            field.name
-                        ));
-                    };
-                    if before.value() == 0.0 && after.value() == 0.0 {
-                        return One::No;
-                    }
-                    if let Some(why) =
-                        too_few(field, &before, &after, comparison.events(subject, field))
-                    {
-                        return One::Unknown(format!("{what}: {}: {why}", field.name));
-                    }
-                    let limit = before.value() * times;
-                    if (after.value() > limit) != bound.more || after.value() == limit {
-                        return One::No;
-                    }
-                    lines.push(changed(field, &before, &after));
-                    let tested = before.test(&after, times);
-                    tested.map_or(0.0, |tested| tested.p_one_sided(bound.more))
+                Beyond::By(p, line) => {
+                    clear &= p <= alpha;
+                    lines.push(line);
                 }
-            };
-            clear &= p <= alpha;
+            }
         }
         let line = format!("{what}: {}", lines.join(", "));
         if clear { One::Holds(line) } else { One::Within(format!("{line}: within the margin")) }
     }
 }
 
+/// What came of one bound.
+enum Beyond {
+    No,
+    Unknown(&'static str),
+    /// With the probability that chance alone does it, and both figures.
+    By(f64, String),
+}
+
+impl Bound {
+    fn beyond(&self, field: &Field, measures: [Option<Measure>; 2], events: f64) -> Beyond {
+        let [before, Some(after)] = measures else { return Beyond::No };
+        let is_beyond = |limit: f64| {
+            if self.more { after.value() > limit } else { after.value() < limit }
+        };
+        match self.limit {
+            Limit::Value(limit) if !is_beyond(limit) => Beyond::No,
+            Limit::Value(limit) => {
+                let line =
+                    format!("{} is {}", field.name, text::value(after.value(), field.unit()));
+                if is_certain(field, limit) {
+                    Beyond::By(0.0, line)
+                } else if after.is_enough() {
+                    Beyond::By(after.test_value(limit).p_one_sided(self.more), line)
+                } else {
+                    Beyond::Unknown("too few events or intervals to tell")
+                }
+            }
+            Limit::Times(times) => {
+                let Some(before) = before else { return Beyond::Unknown("there is none before") };
+                if before.value() + after.value() <= 0.0 {
+                    return Beyond::No;
+                }
+                if let Some(why) = too_few(field, &before, &after, events) {
+                    return Beyond::Unknown(why);
+                }
+                if !is_beyond(before.value() * times) {
+                    return Beyond::No;
+                }
+                let tested = before.test(&after, times);
+                let p = tested.map_or(1.0, |tested| tested.p_one_sided(self.more));
+                Beyond::By(p, changed(field, &before, &after))
+            }
+        }
+    }
+}
+
 /// Lines that a condition says at most.
 const MOST_LINES: usize = 10;
 
-/// What has no margin holds as it stands: `Some(Some(0))`. `None` where there is too little
-/// to tell.
-fn certain(field: &Field, after: &Measure, limit: f64) -> Option<Option<f64>> {
-    match field.how {
-        How::Max | How::Count => Some(Some(0.0)),
-        // Nothing is enough to be more than nothing.
-        _ if limit == 0.0 && after.value() > 0.0 => Some(Some(0.0)),
-        _ => after.is_enough().then_some(None),
-    }
+/// Whether the figure has no margin: it is what happened, or it is more than nothing.
+fn is_certain(field: &Field, limit: f64) -> bool {
+    matches!(field.how, How::Max | How::Count) || limit <= 0.0
 }
 
 /// Why a change cannot be told, if so.

@@ -39,7 +39,7 @@ pub(super) fn maps(before: &Summary, after: &Summary) -> Matched {
     let ids = |summary: &'_ Summary| -> Vec<_> {
         summary.maps.iter().map(|map| map.id.clone()).collect()
     };
-    matched([side(before), side(after)], [ids(before), ids(after)])
+    matched(&[side(before), side(after)], &[ids(before), ids(after)])
 }
 
 /// The locks of both, whose maps are known already.
@@ -58,14 +58,14 @@ pub(super) fn locks(before: &Summary, after: &Summary, maps: &Matched) -> Matche
         summary.locks.iter().map(|lock| lock.id.clone()).collect()
     };
     let known = [side(before, &maps.numbers[0]), side(after, &maps.numbers[1])];
-    matched(known, [ids(before), ids(after)])
+    matched(&known, &[ids(before), ids(after)])
 }
 
 type Side = Vec<(String, String, [Option<String>; 2])>;
 
-fn matched(sides: [Side; 2], ids: [Vec<String>; 2]) -> Matched {
+fn matched(sides: &[Side; 2], ids: &[Vec<String>; 2]) -> Matched {
     let mut classes: BTreeMap<&str, [Vec<Known<'_>>; 2]> = BTreeMap::new();
-    for (side, (known, ids)) in sides.iter().zip(&ids).enumerate() {
+    for (side, (known, ids)) in sides.iter().zip(ids).enumerate() {
         for ((class, name, marks), id) in known.iter().zip(ids) {
             let (class_text, name, marks) = (class.clone(), name.clone(), marks.clone());
             classes.entry(class).or_default()[side].push(Known {

@@ -202,7 +202,9 @@ impl<'a> Comparison<'a> {
         let mut sides = [side(before, 0), side(after, 1)];
         let subjects = heaviest(&sides, options.keys);
         let kept: BTreeSet<Subject> = subjects.iter().cloned().collect();
-        sides.iter_mut().for_each(|side| side.keep(&kept));
+        for side in &mut sides {
+            side.keep(&kept);
+        }
         Self { parts: [before, after], sides, maps, locks, subjects, options }
     }
 

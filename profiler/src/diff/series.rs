@@ -133,7 +133,7 @@ impl<'a> Side<'a> {
             How::Count => Some(Measure::Exact(series.map_or(0.0, |it| it.whole.count))),
             How::Max => Some(Measure::Exact(hist(series)?.h().max_ns as f64)),
             How::Percentile(at) => percentile(series?, at),
-            How::Share if subject.kind == Kind::Run => overhead(series?),
+            How::Share if subject.kind == Kind::Run => Some(overhead(series?)),
             How::Share => self.share(subject),
         }
     }
@@ -255,9 +255,9 @@ fn percentile(series: &Series<'_>, at: f64) -> Option<Measure> {
 }
 
 /// Of the CPU time of the target.
-fn overhead(series: &Series<'_>) -> Option<Measure> {
+fn overhead(series: &Series<'_>) -> Measure {
     let of = |amount: &Amount<'_>| (amount.count, amount.sum_ns);
     let (sum, per) = of(&series.whole);
     let steps = series.steps.iter().flatten().map(of).collect();
-    Some(Measure::Ratio(Ratio { sum, per, squares: 0.0, margin: 0.0, steps }))
+    Measure::Ratio(Ratio { sum, per, squares: 0.0, margin: 0.0, steps })
 }

@@ -341,3 +341,108 @@ impl Measure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(counts: &[f64]) -> Measure {
+        let sum = counts.iter().sum();
+        let steps = counts.iter().map(|&count| (count, 1.0)).collect();
+        Measure::Ratio(Ratio { sum, per: counts.len() as f64, squares: 0.0, margin: 0.0, steps })
+    }
+
+    /// NIST/SEMATECH, e-Handbook of Statistical Methods, 1.3.5.3 has the formula.
+    #[test]
+    fn rates_are_compared_by_welchs_test() {
+        let before = rate(&[10.0, 12.0, 9.0, 11.0, 13.0]);
+        let after = rate(&[14.0, 15.0, 11.0, 16.0, 14.0]);
+        let tested = before.test(&after, 1.0).unwrap();
+        // Means 11 and 14, variances 2.5 and 3.5: 3 / √(0.5 + 0.7).
+        assert!((tested.t - 2.7386).abs() < 1e-3, "{tested:?}");
+        assert!((tested.degrees - 7.7838).abs() < 1e-3, "{tested:?}");
+        assert!((tested.p() - 0.0262).abs() < 1e-3, "{}", tested.p());
+        let reverse = after.test(&before, 1.0).unwrap();
+        assert!((reverse.t + tested.t).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_interval_holds_what_the_test_does_not_reject() {
+        let before = rate(&[10.0, 12.0, 9.0, 11.0, 13.0]);
+        let after = rate(&[24.0, 25.0, 21.0, 26.0, 24.0]);
+        let [Some(low), Some(high)] = before.interval(&after) else { panic!("no interval") };
+        assert!(low < 24.0 / 11.0 && 24.0 / 11.0 < high, "{low} to {high}");
+        for (times, rejected) in [(low * 0.99, true), (low * 1.01, false), (high * 1.01, true)] {
+            let p = before.test(&after, times).unwrap().p();
+            assert_eq!(p < ALPHA, rejected, "{times}: {p}");
+        }
+    }
+
+    #[test]
+    fn intervals_that_are_alike_by_chance_say_less_than_chance() {
+        let steady = |count: f64| {
+            let Measure::Ratio(ratio) = rate(&[count; 5]) else { unreachable!() };
+            Measure::Ratio(Ratio { squares: ratio.sum, ..ratio })
+        };
+        assert!(steady(10.0).test(&steady(11.0), 1.0).unwrap().p() > 0.3);
+        assert!(rate(&[10.0; 5]).test(&rate(&[11.0; 5]), 1.0).unwrap().p() < 1e-9);
+    }
+
+    #[test]
+    fn a_margin_of_its_own_must_be_passed_as_well() {
+        let Measure::Ratio(after) = rate(&[14.0, 15.0, 11.0, 16.0, 14.0]) else { unreachable!() };
+        let before = rate(&[10.0, 12.0, 9.0, 11.0, 13.0]);
+        let after = Measure::Ratio(Ratio { margin: 15.0, ..after });
+        assert!((before.test(&after, 1.0).unwrap().p() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn neighbours_that_are_alike_count_for_less() {
+        let slow: Vec<f64> = (0..20).map(|at| 10.0 + f64::from(at / 5)).collect();
+        let mixed: Vec<f64> = (0..20).map(|at| 10.0 + f64::from(at % 4)).collect();
+        let p = |counts: &[f64]| rate(counts).test(&rate(&[13.0; 20]), 1.0).unwrap().p();
+        assert!(p(&slow) > 3.0 * p(&mixed), "{} and {}", p(&slow), p(&mixed));
+    }
+
+    fn quantile(at: f64, steps: &[&[u64]]) -> Measure {
+        let of = |values: &[u64]| {
+            let mut hist = WaitHist::default();
+            for &ns in values {
+                hist.record(ns);
+            }
+            hist
+        };
+        let all = of(&steps.concat());
+        let value = all.h().p50_ns as f64;
+        let steps = steps.iter().map(|step| Counts::of(&of(step))).collect();
+        Measure::Quantile(Quantile { at, value, all: Counts::of(&all), steps })
+    }
+
+    #[test]
+    fn percentiles_are_compared_by_what_lies_above() {
+        let steps: Vec<Vec<u64>> =
+            (0..10).map(|step| (0..20).map(|n| 1000 + 97 * n + 13 * step).collect()).collect();
+        let twice: Vec<Vec<u64>> =
+            steps.iter().map(|step| step.iter().map(|ns| ns * 2).collect()).collect();
+        let of = |steps: &[Vec<u64>]| {
+            quantile(0.5, &steps.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        let (before, after) = (of(&steps), of(&twice));
+        assert!(before.test(&after, 1.0).unwrap().p() < 1e-6);
+        assert!(before.test(&after, 2.0).unwrap().p() > 0.5);
+        assert!(before.test(&before, 1.0).unwrap().t.abs() < 1e-9);
+        let [Some(low), Some(high)] = before.interval(&after) else { panic!("no interval") };
+        assert!(low < 2.0 && 2.0 < high && high / low < 1.3, "{low} to {high}");
+    }
+
+    #[test]
+    fn news_are_what_benjamini_and_hochberg_let_pass() {
+        // The least of 10 must be below 0.005, the second below 0.01.
+        let mut p = vec![0.5; 10];
+        (p[3], p[7]) = (0.006, 0.009);
+        assert_eq!(news(&p).iter().filter(|&&it| it).count(), 2);
+        p[7] = 0.011;
+        assert_eq!(news(&p), [false; 10]);
+        assert_eq!(news(&[]), [false; 0]);
+    }
+}

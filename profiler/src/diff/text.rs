@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::fields::{self, Unit};
+use super::fields::{self, Field, Unit};
 use super::{Change, Changes, Diff, Kind, Verdict, Window};
 use crate::units::{clean, count, head, rate, share, tail, time, width};
 
@@ -114,7 +114,7 @@ fn name(changes: &Changes) -> String {
 }
 
 fn figure(change: &Change) -> String {
-    let unit = fields::field(change.field).map_or(Unit::Count, |field| field.unit());
+    let unit = fields::field(change.field).map_or(Unit::Count, Field::unit);
     let told =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| self::value(it, unit));
     let name = change.field.split_once('.').map_or(change.field, |(_, name)| name);
