@@ -18,8 +18,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use ratatui::{
     backend::CrosstermBackend,
     crossterm::{
+        clipboard::CopyToClipboard,
         cursor::Show,
-        event::{self, Event},
+        event::{self, DisableMouseCapture, EnableMouseCapture, Event},
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
@@ -87,11 +88,27 @@ impl Screen for Terminal {
         }
         match self.keys.events.recv_timeout(timeout) {
             Ok(Ok(Event::Key(key))) => Ok(Input::Key(key)),
+            Ok(Ok(Event::Mouse(event))) => Ok(Input::Mouse(event)),
             Ok(Ok(Event::Resize(..))) => Ok(Input::Resized),
             Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => Ok(Input::Nothing),
             Ok(Err(error)) => Err(ViewError::Input(error)),
             Err(RecvTimeoutError::Disconnected) => Ok(Input::HungUp),
         }
+    }
+    fn copy(&mut self, text: &str) -> Result<(), ViewError> {
+        still_taken()?;
+        let copy = CopyToClipboard::to_clipboard_from(text);
+        execute!(io::stdout(), copy).map_err(ViewError::Draw)
+    }
+
+    fn mouse(&mut self, on: bool) -> Result<(), ViewError> {
+        still_taken()?;
+        let done = if on {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        };
+        done.map_err(ViewError::Draw)
     }
 }
 
@@ -153,7 +170,7 @@ fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // Nobody is left to hear of an error, and the rest is worth trying.
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, theme: Theme) -> Lines
             let lock = summary.locks.iter().find(|lock| lock.id == *id)?;
             Some(about_lock(summary, lock, width, theme))
         }
+        _ => Some(Vec::new()),
     });
     found.unwrap_or_else(|| vec![Line::from("Not seen in this interval (t: since start).")])
 }

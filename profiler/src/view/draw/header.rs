@@ -52,6 +52,10 @@ pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
     let mut parts = vec![match app.span() {
         Span::Total => Part::new(0, format!("since start {duration}")).or(duration),
         Span::Last => Part::new(0, format!("last {duration}")),
+        Span::Step => {
+            let (long, short) = app.when().unwrap_or_default();
+            Part::new(0, long).or(short).styled(STRONG)
+        }
     }];
     if let Some(events) = units::per_second(window.events, window.duration_ns) {
         let events = units::rate(events);
@@ -137,15 +141,17 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
             let rank = if chosen { 0 } else { 2 };
             let title = tab.title();
             let digit = tab as usize + 1;
-            let count = rows(app, tab);
-            Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
-                .or(format!(" {digit} {title}{} ", of_id(app, tab)))
+            let text = format!(" {digit} {title}{} {} ", of_map(app, tab), rows(app, tab));
+            Part::new(rank, text.trim_end().to_owned() + " ")
+                .or(format!(" {digit} {}{} ", tab.short(), of_id(app, tab)))
                 .styled(style)
         })
         .collect();
     match app.page() {
         Some(Page::Help) => parts.push(Part::new(1, " Help ").styled(SELECTED)),
         Some(Page::Notices) => parts.push(Part::new(1, " Notices ").styled(SELECTED)),
+        Some(Page::Columns(_)) => parts.push(Part::new(1, " Columns ").styled(SELECTED)),
+        Some(Page::Flame(_)) => parts.push(Part::new(1, " Flame ").styled(SELECTED)),
         Some(Page::Detail(_)) => {}
         None => parts.extend(arrangement(app)),
     }
@@ -154,7 +160,7 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
 
 /// How many there are to show; of keys also how many there are in all.
 fn rows(app: &App, tab: Tab) -> String {
-    let listed = app.len(tab) as u64;
+    let Some(listed) = app.len(tab).map(|len| len as u64) else { return String::new() };
     match app.keys_tracked() {
         tracked if tab == Tab::Keys && tracked > listed => {
             format!("{} of {}", units::count(listed), units::count(tracked))

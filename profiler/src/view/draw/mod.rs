@@ -12,7 +12,7 @@ mod theme;
 use ratatui::{Frame, layout::Rect, text::Line};
 
 use super::{
-    keys::{BINDINGS, Mode},
+    keys::BINDINGS,
     state::{App, Page},
 };
 use parts::Part;
@@ -71,6 +71,8 @@ fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
         Some(Page::Help) => text::help(width),
         Some(Page::Notices) => text::notices(app, width),
         Some(Page::Detail(row)) => detail::lines(app, &row, width, theme),
+        Some(Page::Columns(at)) => text::columns(app, at),
+        Some(Page::Flame(_)) => Vec::new(),
         None if app.grid().rows.is_empty() => text::why_empty(app, width),
         None => {
             app.fit_table(table::visible_rows(area));
@@ -83,7 +85,7 @@ fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
 
 /// The bottom line: the filter while it is typed, else the keys.
 fn footer(app: &App, width: usize) -> Line<'static> {
-    let mode = if app.editing() { Mode::Filter } else { Mode::Command };
+    let mode = app.mode();
     let mut parts = Vec::new();
     if app.editing() {
         // The end of a long filter is where one types.

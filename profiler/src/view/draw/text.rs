@@ -1,8 +1,11 @@
 //! Pages of text: help, notices, and why a table is empty.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
 
-use super::theme::STRONG;
+use super::theme::{SELECTED, STRONG};
 use crate::units;
 use crate::view::{
     keys::{BINDINGS, Mode},
@@ -12,11 +15,11 @@ use crate::view::{
 /// Every key there is.
 pub(super) fn help(width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (mode, title) in [(Mode::Command, "Keys"), (Mode::Filter, "While typing a filter")] {
+    for (mode, title) in Mode::ALL {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.push(Line::styled(title, STRONG));
+        lines.extend(paragraph(title, width).into_iter().map(|line| line.style(STRONG)));
         for binding in BINDINGS.iter().filter(|binding| binding.mode == mode) {
             lines.extend(key_and_help(&binding.names(), binding.help, width));
         }
@@ -33,6 +36,18 @@ fn key_and_help(keys: &str, help: &str, width: usize) -> Vec<Line<'static>> {
         .into_iter()
         .map(|text| Line::from(first.take().unwrap_or_else(|| " ".repeat(indent)) + &text))
         .collect()
+}
+
+/// The columns to choose from, the one that one is at reversed.
+pub(super) fn columns(app: &App, at: usize) -> Vec<Line<'static>> {
+    let title = format!("Columns of {}", app.tab().title());
+    let mut lines = vec![Line::styled(title, STRONG)];
+    lines.extend(app.columns().enumerate().map(|(column, (head, on))| {
+        let mark = if on { 'x' } else { ' ' };
+        let style = if column == at { SELECTED } else { Style::new() };
+        Line::styled(format!(" [{mark}] {:<16} {} ", head.title, head.field.to_lowercase()), style)
+    }));
+    lines
 }
 
 /// Notices and findings in full.
