@@ -1,5 +1,7 @@
 //! What is painted, on a terminal in memory.
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 use ratatui::{
     Terminal,
@@ -9,7 +11,7 @@ use ratatui::{
 };
 
 use super::{
-    Action, App, Tab,
+    Action, App, Picture, Tab,
     draw::{self, Theme},
     fixture,
     keys::BINDINGS,
@@ -293,6 +295,57 @@ fn a_terminal_resized_to_nothing_comes_back() {
             .expect("memory has no errors");
     }
     assert_eq!(rows(terminal.backend().buffer()).join("\n"), before);
+}
+
+/// Ten thousand keys and a thousand locks.
+fn large() -> Picture {
+    let mut picture = fixture::picture();
+    let summary = &mut picture.total;
+    let key = summary.maps[0].keys[0].clone();
+    let keys = 0..10_000_u64;
+    summary.maps[0].keys = keys
+        .map(|n| {
+            let mut key = key.clone();
+            key.key = format!("\"user:{n}\"");
+            key.ops.lookup = n * 7919 % 100_003;
+            key
+        })
+        .collect();
+    let lock = summary.locks[0].clone();
+    summary.locks = (0..1_000)
+        .map(|n| {
+            let mut lock = lock.clone();
+            lock.id = format!("l{n}");
+            lock.wait.sum_ns = n * 7919 % 100_003;
+            lock
+        })
+        .collect();
+    picture
+}
+
+/// `cargo test -p mapprof --lib -- --ignored --nocapture a_large_picture`
+#[test]
+#[ignore = "measures"]
+fn a_large_picture_takes_so_long() {
+    for tab in Tab::ALL {
+        let mut app = at(&[Action::Show(tab)]);
+        let (mut updates, mut frames) = (Vec::new(), Vec::new());
+        let mut terminal = Terminal::new(TestBackend::new(200, 60)).expect("memory has no errors");
+        for _ in 0..20 {
+            let picture = large();
+            let began = Instant::now();
+            app.update(picture);
+            updates.push(began.elapsed());
+            let began = Instant::now();
+            let draw =
+                |frame: &mut ratatui::Frame<'_>| draw::draw(frame, &mut app, Theme::new(None));
+            terminal.draw(draw).expect("memory has no errors");
+            frames.push(began.elapsed());
+        }
+        updates.sort_unstable();
+        frames.sort_unstable();
+        println!("{tab:?}: update {:?}, frame {:?} (medians)", updates[10], frames[10]);
+    }
 }
 
 proptest! {

@@ -257,6 +257,8 @@ pub(super) struct Grid {
     ranks: Vec<Option<u8>>,
     /// Widest text per column, for columns of text.
     wanted: Vec<u16>,
+    /// Whether a column has a figure in any row.
+    figures: Vec<bool>,
 }
 
 impl Grid {
@@ -297,9 +299,12 @@ impl Grid {
             rows,
             complaint: filter.complaint(),
             wanted: Vec::new(),
+            figures: Vec::new(),
         };
         grid.sort(by);
-        grid.wanted = (0..grid.heads.len()).map(|column| grid.widest(column)).collect();
+        let columns = 0..grid.heads.len();
+        grid.wanted = columns.clone().map(|column| grid.widest(column)).collect();
+        grid.figures = columns.map(|column| grid.has_figures(column)).collect();
         grid
     }
 
@@ -322,7 +327,12 @@ impl Grid {
     }
 
     fn widest(&self, column: usize) -> u16 {
+        if !self.heads[column].text {
+            return 0;
+        }
         let widths = self.rows.iter().map(|row| match &row.cells[column] {
+            // Most are, and cleaned text has a column for each of its characters then.
+            Cell::Text(text) if text.is_ascii() => text.len(),
             Cell::Text(text) => units::width(text),
             _ => 0,
         });
@@ -354,11 +364,15 @@ impl Grid {
         fitting.chosen
     }
 
+    fn has_figures(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row.cells[column] != Cell::Absent)
+    }
+
     fn says_something(&self, column: usize) -> bool {
         if self.heads[column].text {
             return self.wanted(column) > 0;
         }
-        self.rows.iter().any(|row| row.cells[column] != Cell::Absent)
+        self.figures.get(column).is_some_and(|some| *some)
     }
 
     /// Text that is short everywhere takes no more room than that.

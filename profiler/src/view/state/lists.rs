@@ -251,10 +251,10 @@ impl App {
         match tab {
             Tab::Overview => None,
             Tab::Maps => Some(summary.maps.len()),
-            Tab::Keys => Some(tables::keys_of(summary, self.scope()).count()),
+            Tab::Keys => Some(tables::keys_in(summary, self.scope())),
             Tab::Locks => Some(summary.locks.len()),
-            Tab::Sites => Some(tables::sites_in(summary).count()),
-            Tab::Contention => Some(tables::pairs(summary).count()),
+            Tab::Sites => Some(summary.maps.iter().map(|map| map.callers.len()).sum()),
+            Tab::Contention => Some(summary.locks.iter().map(|lock| lock.pairs.len()).sum()),
             Tab::Timeline => Some(steps),
         }
     }

@@ -46,7 +46,7 @@ pub(in crate::view) fn contention(summary: &Summary, by: &Arrangement) -> Grid {
 }
 
 /// All of a summary.
-pub(in crate::view) fn pairs(summary: &Summary) -> impl Iterator<Item = Row<'_>> {
+fn pairs(summary: &Summary) -> impl Iterator<Item = Row<'_>> {
     summary.locks.iter().flat_map(|lock| lock.pairs.iter().map(move |pair| (lock, pair)))
 }
 

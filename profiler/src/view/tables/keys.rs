@@ -1,6 +1,7 @@
 //! Keys as rows, of one map or of all.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{OPS, WAIT, key_text, spent, timed};
 use crate::{
@@ -8,11 +9,12 @@ use crate::{
         names::{self, map_name},
         summary::{H, Key, Map, Summary},
     },
+    units,
     view::grid::{Arrangement, Cell, Column, Grid, Head, RowId},
 };
 
 /// A key, or what stands for those that could not be read.
-pub(in crate::view) struct KeyRow<'a> {
+struct KeyRow<'a> {
     map: &'a Map,
     key: Option<&'a Key>,
     name: Cow<'a, str>,
@@ -48,7 +50,14 @@ impl<'a> KeyRow<'a> {
 /// One row per key, of the map with this id or of all.
 pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangement) -> Grid {
     let span = summary.window.duration_ns;
-    let items: Vec<KeyRow<'_>> = keys_of(summary, of).collect();
+    let items: Vec<KeyRow<'_>> = rows(summary, of).collect();
+    // Made once for all of their keys.
+    let names: HashMap<&str, String> = summary
+        .maps
+        .iter()
+        .map(|map| (map.id.as_str(), units::clean(&map_name(map)).into_owned()))
+        .collect();
+    let name = |map: &Map| names.get(map.id.as_str()).cloned().map_or(Cell::Absent, Cell::Text);
     let many = |h: Option<H>| h.map_or(Cell::Absent, |h| Cell::Count(h.count));
     let columns: [Column<'_, KeyRow<'_>>; 24] = [
         (Head::text("Key", 0, 14).named("key"), &|r| {
@@ -77,7 +86,7 @@ pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangemen
         (Head::text("Type", 9, 8).named("type"), &|r| {
             r.cell(|k| Cell::maybe(k.type_name.as_deref()))
         }),
-        (Head::text("Map", 5, 10).named("map"), &|r| Cell::text(&map_name(r.map))),
+        (Head::text("Map", 5, 10).named("map"), &|r| name(r.map)),
         (Head::text("Id", 10, 4).named("id"), &|r| Cell::text(&r.map.id)),
     ];
     // Within one map the last two say the same in every row.
@@ -87,12 +96,16 @@ pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangemen
 }
 
 /// Rows of the map with this id or of all.
-pub(in crate::view) fn keys_of<'a>(
-    summary: &'a Summary,
-    of: Option<&'a str>,
-) -> impl Iterator<Item = KeyRow<'a>> {
-    let wanted = summary.maps.iter().filter(move |map| of.is_none_or(|id| map.id == id));
-    wanted.flat_map(|map| {
+pub(in crate::view) fn keys_in(summary: &Summary, of: Option<&str>) -> usize {
+    maps_of(summary, of).map(|map| map.keys.len() + map.unreadable.len()).sum()
+}
+
+fn maps_of<'a>(summary: &'a Summary, of: Option<&'a str>) -> impl Iterator<Item = &'a Map> {
+    summary.maps.iter().filter(move |map| of.is_none_or(|id| map.id == id))
+}
+
+fn rows<'a>(summary: &'a Summary, of: Option<&'a str>) -> impl Iterator<Item = KeyRow<'a>> {
+    maps_of(summary, of).flat_map(|map| {
         let unreadable = map.unreadable.iter();
         let unreadable = unreadable.map(|(reason, n)| KeyRow::unreadable(map, reason, *n));
         map.keys.iter().map(|key| KeyRow::of(map, key)).chain(unreadable)

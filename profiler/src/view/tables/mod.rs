@@ -8,11 +8,11 @@ mod maps;
 mod sites;
 mod timeline;
 
-pub(super) use contention::{contention, pair_of, pairs};
-pub(super) use keys::{keys, keys_of};
+pub(super) use contention::{contention, pair_of};
+pub(super) use keys::{keys, keys_in};
 pub(super) use locks::{guarded, locks};
 pub(super) use maps::maps;
-pub(super) use sites::{site_of, sites, sites_in};
+pub(super) use sites::{site_of, sites};
 pub(super) use timeline::timeline;
 
 use super::grid::{Cell, Head};

@@ -44,7 +44,7 @@ pub(in crate::view) fn sites(summary: &Summary, by: &Arrangement) -> Grid {
 }
 
 /// All of a summary.
-pub(in crate::view) fn sites_in(summary: &Summary) -> impl Iterator<Item = Site<'_>> {
+fn sites_in(summary: &Summary) -> impl Iterator<Item = Site<'_>> {
     summary.maps.iter().flat_map(|map| map.callers.iter().map(move |caller| (map, caller)))
 }
 
