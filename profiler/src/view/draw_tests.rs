@@ -10,7 +10,7 @@ use ratatui::{
 
 use super::{
     Action, App, Tab,
-    draw::{self, Theme},
+    draw::{self, Look, ThemeChoice},
     fixture,
     keys::BINDINGS,
     state_tests::{any_action, any_picture},
@@ -19,10 +19,10 @@ use crate::units;
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 24), (40, 12)];
 
-fn paint(app: &mut App, (width, height): (u16, u16), theme: Theme) -> Buffer {
+fn paint(app: &mut App, (width, height): (u16, u16), look: Look) -> Buffer {
     let mut terminal =
         Terminal::new(TestBackend::new(width, height)).expect("memory has no errors");
-    terminal.draw(|frame| draw::draw(frame, app, theme)).expect("memory has no errors");
+    terminal.draw(|frame| draw::draw(frame, app, look)).expect("memory has no errors");
     terminal.backend().buffer().clone()
 }
 
@@ -46,7 +46,7 @@ fn row(cells: &[Cell]) -> String {
 }
 
 fn text(app: &mut App, size: (u16, u16)) -> String {
-    rows(&paint(app, size, Theme::new(None))).join("\n")
+    rows(&paint(app, size, Look::default())).join("\n")
 }
 
 fn golden(name: &str, app: &mut App, sizes: &[(u16, u16)]) {
@@ -166,10 +166,10 @@ fn the_footer_names_the_first_keys() {
 
 #[test]
 fn the_selected_row_and_losses_stand_out_with_and_without_colour() {
-    for theme in [Theme::new(None), Theme::new(Some("1".as_ref()))] {
+    for look in [Look::default(), Look::new(ThemeChoice::None, false)] {
         let mut app = at(&[Action::Down]);
         app.update(fixture::lossy());
-        let buffer = paint(&mut app, (80, 24), theme);
+        let buffer = paint(&mut app, (80, 24), look);
         let rows = rows(&buffer);
         let reversed = |y: usize| buffer[(1, y as u16)].modifier.contains(Modifier::REVERSED);
         let find = |what: &str| rows.iter().position(|row| row.contains(what)).expect(what);
@@ -184,7 +184,8 @@ fn no_color_is_honoured() {
     let mut app = at(&[Action::Show(Tab::Locks), Action::Pause]);
     app.update(fixture::lossy());
     let colors = |app: &mut App, no_color: Option<&str>| {
-        let buffer = paint(app, (120, 40), Theme::new(no_color.map(AsRef::as_ref)));
+        let theme = ThemeChoice::detect(no_color.map(AsRef::as_ref), None);
+        let buffer = paint(app, (120, 40), Look::new(theme, false));
         let plain = |color| color == Color::Reset;
         buffer.content().iter().filter(|cell| !plain(cell.fg) || !plain(cell.bg)).count()
     };
@@ -243,13 +244,44 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
         Action::Notices,
     ];
     for action in tour {
-        let buffer = paint(&mut app, (200, 60), Theme::new(None));
+        let buffer = paint(&mut app, (200, 60), Look::default());
         for cell in buffer.content() {
             let bad = |c: char| c.is_control() || c == '\u{202e}';
             assert!(!cell.symbol().contains(bad), "{:?} before {action:?}", cell.symbol());
         }
         app.on_action(action);
     }
+}
+
+#[test]
+fn every_cell_is_ascii_where_that_is_wanted() {
+    let look = Look::new(ThemeChoice::Dark, true);
+    let tour = [
+        Action::Show(Tab::Keys),
+        Action::Bottom,
+        Action::Open,
+        Action::Show(Tab::Locks),
+        Action::Open,
+        Action::Help,
+        Action::Notices,
+        Action::Back,
+        Action::Filter,
+        Action::Type('日'),
+    ];
+    let mut app = fixture::app();
+    app.update(fixture::lossy());
+    let mut escaped = false;
+    for action in tour {
+        let buffer = paint(&mut app, (120, 40), look);
+        for row in rows(&buffer) {
+            assert!(row.is_ascii(), "before {action:?}: {row}");
+            escaped |= row.contains("\"\\u{65e5}\\u{672c}");
+            // What was not made ASCII before its cell was painted.
+            assert!(!row.contains('~'), "before {action:?}: {row}");
+        }
+        app.on_action(action);
+    }
+    assert!(escaped, "keys are told apart");
 }
 
 #[test]
@@ -289,7 +321,7 @@ fn a_terminal_resized_to_nothing_comes_back() {
     for (width, height) in [(0, 0), (1, 0), (0, 1), (80, 24)] {
         terminal.backend_mut().resize(width, height);
         terminal
-            .draw(|frame| draw::draw(frame, &mut app, Theme::new(None)))
+            .draw(|frame| draw::draw(frame, &mut app, Look::default()))
             .expect("memory has no errors");
     }
     assert_eq!(rows(terminal.backend().buffer()).join("\n"), before);
@@ -307,7 +339,7 @@ proptest! {
                 app.update(picture);
             }
             app.on_action(action);
-            paint(&mut app, (width, height), Theme::new(None));
+            paint(&mut app, (width, height), Look::default());
         }
     }
 }

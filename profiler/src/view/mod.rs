@@ -25,6 +25,7 @@ mod state_tests;
 
 use crate::model::summary::Summary;
 
+pub use draw::{Look, ThemeChoice};
 pub use keys::Action;
 pub use state::{App, Flow, Span, Tab};
 pub use terminal::{ViewError, run};

@@ -26,7 +26,7 @@ use ratatui::{
 };
 
 use super::{
-    draw::{self, Theme},
+    draw::{self, Look},
     state::App,
     terminal::{Input, Screen, TICK, ViewError},
 };
@@ -39,7 +39,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub(super) struct Terminal {
     frames: ratatui::Terminal<CrosstermBackend<Stdout>>,
     keys: Keyboard,
-    theme: Theme,
+    look: Look,
 }
 
 impl Terminal {
@@ -57,7 +57,7 @@ impl Terminal {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self { frames, keys: Keyboard::open()?, theme: Theme::from_env() })
+        Ok(Self { frames, keys: Keyboard::open()?, look: Look::from_env() })
     }
 }
 
@@ -70,8 +70,8 @@ impl Drop for Terminal {
 impl Screen for Terminal {
     fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
         still_taken()?;
-        let theme = self.theme;
-        let drawn = self.frames.draw(|frame| draw::draw(frame, app, theme));
+        let look = self.look;
+        let drawn = self.frames.draw(|frame| draw::draw(frame, app, look));
         match drawn {
             // The next input says so.
             Err(_) if has_hung_up() => Ok(()),

@@ -8,7 +8,7 @@ use ratatui::{
 
 use super::{
     parts::{self, Part},
-    theme::{SELECTED, STRONG, Theme},
+    theme::{Look, SELECTED, STRONG},
 };
 use crate::{
     model::{self, names::map_name, summary::Summary},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What is profiled, and whether the picture moves.
-pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
+pub(super) fn title(app: &App, width: usize, look: Look) -> Line<'static> {
     let mut parts = vec![Part::new(5, "mapprof").styled(STRONG)];
     if let Some(summary) = app.summary() {
         let target = &summary.target;
@@ -33,26 +33,62 @@ pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
         }
     }
     if app.paused() {
-        parts.push(Part::new(0, " PAUSED ").styled(theme.loud()));
+        parts.push(Part::new(0, " PAUSED ").styled(look.loud()));
     }
     if let Some(reason) = app.ended() {
         let text = format!(" ENDED {} ", units::clean(reason));
-        parts.push(Part::new(1, text).or(" ENDED ").styled(theme.loud()));
+        parts.push(Part::new(1, text).or(" ENDED ").styled(look.loud()));
     }
-    parts::line(parts, "  ", width)
+    parts::line(parts, "  ", width, look)
+}
+
+/// Which time is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::view) enum Time {
+    /// Everything since the start.
+    All,
+    /// The newest interval.
+    Last,
+    /// A step of the past.
+    Step {
+        /// Which, counted from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// Its beginning, ns since the first step's.
+        start_ns: u64,
+    },
+}
+
+/// That in words, and in fewer words.
+pub(in crate::view) fn span_text(time: Time, duration_ns: u64) -> [String; 2] {
+    let duration = units::time(duration_ns);
+    match time {
+        Time::All => [format!("since start {duration}"), duration],
+        Time::Last => [format!("last {duration}"), format!("last {duration}")],
+        Time::Step { number, of, start_ns } => {
+            let start = units::time(start_ns);
+            [
+                format!("past {number}/{of}: {duration} from {start} on"),
+                format!("{number}/{of} at {start}"),
+            ]
+        }
+    }
 }
 
 /// Over what time, how much, how completely and at what cost.
-pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
+pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
     let (Some(summary), Some(picture)) = (app.summary(), app.picture()) else {
         return Line::default();
     };
     let window = &summary.window;
-    let duration = units::time(window.duration_ns);
-    let mut parts = vec![match app.span() {
-        Span::Total => Part::new(0, format!("since start {duration}")).or(duration),
-        Span::Last => Part::new(0, format!("last {duration}")),
-    }];
+    let time = match app.span() {
+        Span::Total => Time::All,
+        Span::Last => Time::Last,
+    };
+    let [long, short] = span_text(time, window.duration_ns);
+    let style = if time == Time::All { Style::new() } else { STRONG };
+    let mut parts = vec![Part::new(0, long).or(short).styled(style)];
     if let Some(events) = units::per_second(window.events, window.duration_ns) {
         let events = units::rate(events);
         parts.push(Part::new(1, format!("events {events}/s")).or(format!("{events} ev/s")));
@@ -67,9 +103,9 @@ pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
-    parts.push(Part::new(4, spark("events", &picture.history, |point| point.events)));
-    parts.push(Part::new(5, spark("waits", &picture.history, |point| point.wait_ns)));
-    parts::line(parts, "  ", width)
+    parts.push(Part::new(4, spark("events", &picture.history, |point| point.events, look)));
+    parts.push(Part::new(5, spark("waits", &picture.history, |point| point.wait_ns, look)));
+    parts::line(parts, "  ", width, look)
 }
 
 fn cost(summary: &Summary) -> Option<Part> {
@@ -84,13 +120,12 @@ fn cost(summary: &Summary) -> Option<Part> {
 }
 
 /// The newest intervals.
-fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64) -> String {
+fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64, look: Look) -> String {
     const INTERVALS: usize = 15;
-    let rates: Vec<f64> = history
-        .iter()
-        .map(|point| units::per_second(of(point), point.duration_ns).unwrap_or(0.0))
-        .collect();
-    match blocks::sparkline(&rates, INTERVALS) {
+    let newest = &history[history.len().saturating_sub(INTERVALS)..];
+    let rate = |point: &Point| units::per_second(of(point), point.duration_ns);
+    let rates: Vec<Option<f64>> = newest.iter().map(rate).collect();
+    match blocks::sparkline(&rates, look) {
         blocks if blocks.is_empty() => blocks,
         blocks => format!("{what} {blocks}"),
     }
@@ -120,13 +155,15 @@ pub(super) fn lost(app: &App) -> Option<String> {
 }
 
 /// A line over the whole width that cannot be overlooked.
-pub(super) fn loud(text: &str, width: usize, theme: Theme) -> Line<'static> {
-    let text = units::head(text, width).into_owned();
-    Line::styled(format!("{text:width$}"), theme.loud())
+pub(super) fn loud(text: &str, width: usize, look: Look) -> Line<'static> {
+    let text = look.ours(text);
+    let text = look.head(&text, width);
+    let pad = " ".repeat(width.saturating_sub(units::width(&text)));
+    Line::styled(format!("{text}{pad}"), look.loud())
 }
 
 /// The tables to choose from, and how the one shown is arranged.
-pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
+pub(super) fn tabs(app: &App, width: usize, look: Look) -> Line<'static> {
     let mut parts: Vec<Part> = Tab::ALL
         .into_iter()
         .map(|tab| {
@@ -149,7 +186,7 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
         Some(Page::Detail(_)) => {}
         None => parts.extend(arrangement(app)),
     }
-    parts::line(parts, " ", width)
+    parts::line(parts, " ", width, look)
 }
 
 /// How many there are to show; of keys also how many there are in all.
@@ -191,6 +228,9 @@ fn arrangement(app: &App) -> Vec<Part> {
 }
 
 /// Parts the table from the detail of its selected row.
-pub(super) fn rule(width: usize, theme: Theme) -> Line<'static> {
-    Line::from(Text::styled("─".repeat(width), theme.graphic()))
+pub(super) fn rule(width: usize, look: Look) -> Line<'static> {
+    Line::from(Text::styled(
+        (if look.is_ascii() { "-" } else { "─" }).repeat(width),
+        look.graphic(),
+    ))
 }

@@ -1,13 +1,25 @@
-//! Paints the state. In: the [`App`] and a [`Theme`]. Out: a frame of any size,
+//! Paints the state. In: the [`App`] and a [`Look`]. Out: a frame of any size,
 //! down to nothing.
 
-mod detail;
-mod header;
+#[allow(dead_code, reason = "opened by the pages")]
+pub(in crate::view) mod detail;
+#[allow(dead_code, reason = "opened by the pages")]
+pub(in crate::view) mod flame;
+#[allow(dead_code, reason = "opened by the pages")]
+pub(in crate::view) mod graph;
+#[allow(dead_code, reason = "opened by the pages")]
+pub(in crate::view) mod header;
 mod histogram;
+mod over_time;
+#[allow(dead_code, reason = "opened by the pages")]
+pub(in crate::view) mod overview;
 mod parts;
 mod table;
 mod text;
 mod theme;
+
+#[cfg(test)]
+mod tests;
 
 use ratatui::{Frame, layout::Rect, text::Line};
 
@@ -17,14 +29,14 @@ use super::{
 };
 use parts::Part;
 use theme::STRONG;
-pub(super) use theme::Theme;
+pub use theme::{Look, ThemeChoice};
 
 /// Paints everything, and tells the app how much of it was visible.
-pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
     let width = usize::from(frame.area().width);
-    let lost = header::lost(app).map(|lost| header::loud(&lost, width, theme));
+    let lost = header::lost(app).map(|lost| header::loud(&lost, width, look));
     let remarks = remarks(app);
-    let panel = panel(app, width, theme);
+    let panel = panel(app, width, look);
     let slots = Slots::new(
         frame.area(),
         &Wanted {
@@ -34,14 +46,21 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
             panel: !panel.is_empty(),
         },
     );
-    put(frame, slots.title, &[header::title(app, width, theme)]);
-    put(frame, slots.figures, &[header::figures(app, width)]);
+    put(frame, slots.title, &[header::title(app, width, look)]);
+    put(frame, slots.figures, &[header::figures(app, width, look)]);
     put(frame, slots.lost, lost.as_slice());
-    put(frame, slots.tabs, &[header::tabs(app, width)]);
-    body(frame, slots.body, app, theme);
+    put(frame, slots.tabs, &[header::tabs(app, width, look)]);
+    body(frame, slots.body, app, look);
     put(frame, slots.panel, &panel);
-    put(frame, slots.remarks, &text::remarks(&remarks, usize::from(slots.remarks.height), width));
-    put(frame, slots.footer, &[footer(app, width)]);
+    put(
+        frame,
+        slots.remarks,
+        &text::remarks(&remarks, usize::from(slots.remarks.height), width, look),
+    );
+    put(frame, slots.footer, &[footer(app, width, look)]);
+    if look.is_ascii() {
+        make_ascii(frame);
+    }
 }
 
 /// What is to be said below the table; an empty one and the notices' page say it
@@ -55,26 +74,26 @@ fn remarks(app: &App) -> Vec<String> {
 }
 
 /// The detail of the selected row, for the room that the table does not need.
-fn panel(app: &App, width: usize, theme: Theme) -> Vec<Line<'static>> {
+fn panel(app: &App, width: usize, look: Look) -> Vec<Line<'static>> {
     let Some(row) = app.selected().filter(|_| app.page().is_none()) else {
         return Vec::new();
     };
-    let mut lines = vec![header::rule(width, theme)];
-    lines.extend(detail::lines(app, row, width, theme));
+    let mut lines = vec![header::rule(width, look)];
+    lines.extend(detail::lines(app, row, width, look));
     lines
 }
 
-fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
+fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: Look) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let page = app.page().cloned();
     let lines = match page {
-        Some(Page::Help) => text::help(width),
-        Some(Page::Notices) => text::notices(app, width),
-        Some(Page::Detail(row)) => detail::lines(app, &row, width, theme),
-        None if app.grid().rows.is_empty() => text::why_empty(app, width),
+        Some(Page::Help) => text::help(app, width, look),
+        Some(Page::Notices) => text::notices(app, width, look),
+        Some(Page::Detail(row)) => detail::lines(app, &row, width, look),
+        None if app.grid().rows.is_empty() => text::why_empty(app, width, look),
         None => {
             app.fit_table(table::visible_rows(area));
-            return table::draw(frame, area, app);
+            return table::draw(frame, area, app, look);
         }
     };
     app.fit_page(height, lines.len());
@@ -82,7 +101,7 @@ fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
 }
 
 /// The bottom line: the filter while it is typed, else the keys.
-fn footer(app: &App, width: usize) -> Line<'static> {
+fn footer(app: &App, width: usize, look: Look) -> Line<'static> {
     let mode = if app.editing() { Mode::Filter } else { Mode::Command };
     let mut parts = Vec::new();
     if app.editing() {
@@ -96,7 +115,17 @@ fn footer(app: &App, width: usize) -> Line<'static> {
         let label = binding.footer?;
         Some(Part::new(rank + 1, format!("{} {label}", binding.name())))
     }));
-    parts::line(parts, "  ", width)
+    parts::line(parts, "  ", width, look)
+}
+
+/// Whatever was not written in ASCII, in as many columns.
+fn make_ascii(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() {
+            let ascii = theme::ascii_cell(cell.symbol());
+            cell.set_symbol(ascii);
+        }
+    }
 }
 
 /// Paints as many of the lines as the area has.
