@@ -28,7 +28,7 @@ use ratatui::{
 
 use super::{
     Looks,
-    draw::{self, Theme},
+    draw::{self, Look},
     state::App,
     terminal::{Input, Screen, TICK, ViewError},
 };
@@ -41,7 +41,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub(super) struct Terminal {
     frames: ratatui::Terminal<CrosstermBackend<Stdout>>,
     keys: Keyboard,
-    theme: Theme,
+    look: Look,
 }
 
 impl Terminal {
@@ -55,11 +55,11 @@ impl Terminal {
         })
     }
 
-    fn take_over(_looks: Looks) -> io::Result<Self> {
+    fn take_over(looks: Looks) -> io::Result<Self> {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self { frames, keys: Keyboard::open()?, theme: Theme::from_env() })
+        Ok(Self { frames, keys: Keyboard::open()?, look: looks.look })
     }
 }
 
@@ -72,8 +72,8 @@ impl Drop for Terminal {
 impl Screen for Terminal {
     fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
         still_taken()?;
-        let theme = self.theme;
-        let drawn = self.frames.draw(|frame| draw::draw(frame, app, theme));
+        let look = self.look;
+        let drawn = self.frames.draw(|frame| draw::draw(frame, app, look));
         match drawn {
             // The next input says so.
             Err(_) if has_hung_up() => Ok(()),

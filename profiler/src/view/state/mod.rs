@@ -253,9 +253,14 @@ impl App {
         maps.fold(0, |sum, map| sum.saturating_add(map.keys_tracked))
     }
 
+    /// What is to be said about the run.
+    pub(super) fn notices(&self) -> &[String] {
+        self.shown.as_ref().map_or(&[], |picture| &picture.notices)
+    }
+
     /// What is to be said beside the tables: notices, then findings.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let notices = self.shown.iter().flat_map(|picture| picture.notices.iter().cloned());
+        let notices = self.notices().iter().cloned();
         let findings = self.summary().into_iter().flat_map(|summary| &summary.findings);
         let findings = findings.map(|f| format!("{}: {}", f.severity, f.message));
         notices.chain(findings).collect()
@@ -272,10 +277,12 @@ impl App {
             };
         }
         if self.grid.unfiltered > 0 {
+            let wrong = self.complaint().map(|complaint| format!(" As a condition: {complaint}."));
             return format!(
-                "None of {} {what} matches \"{}\".",
+                "None of {} {what} matches \"{}\".{}",
                 self.grid.unfiltered,
-                self.filter()
+                self.filter(),
+                wrong.unwrap_or_default()
             );
         }
         let whose = match (self.tab, self.scope()) {

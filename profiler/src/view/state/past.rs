@@ -2,8 +2,7 @@
 //! picture while measuring goes on.
 
 use crate::model::{Step, Subject, SubjectStep, summary::Summary};
-use crate::units;
-use crate::view::{Picture, Request, grid::RowId, grid::clock, step_at};
+use crate::view::{Picture, Request, grid::RowId, step_at};
 
 use super::{App, Page};
 
@@ -171,17 +170,14 @@ impl App {
         (self.span == Span::Step).then_some(at.index)
     }
 
-    /// `interval 12:03:04 UTC, 14.0s ago`, in the past; shorter where room is short.
-    pub(in crate::view) fn when(&self) -> Option<(String, String)> {
+    /// In the past: when the step that is shown began, ns since the epoch, and how long
+    /// that is before the end of the newest one, ns.
+    pub(in crate::view) fn when(&self) -> Option<(u64, u64)> {
         let steps = self.steps();
-        let step = steps.get(self.at()?)?.totals;
+        let start = steps.get(self.at()?)?.totals.start_unix_ns;
         let end = steps.last()?.totals;
         let end = end.start_unix_ns.saturating_add(end.duration_ns);
-        let time = clock(step.start_unix_ns);
-        let ago = units::time(end.saturating_sub(step.start_unix_ns));
-        let length = units::time(step.duration_ns);
-        let long = format!("interval {time} UTC, {ago} ago, {length} long");
-        Some((long, format!("{time}, {ago} ago")))
+        Some((start, end.saturating_sub(start)))
     }
 
     /// The figures over time of what is opened, where they are there.
