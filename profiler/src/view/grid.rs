@@ -458,13 +458,11 @@ impl Filter {
 
 /// What is wrong with a term, if anything.
 fn wrong(term: &Term, heads: &[Head]) -> Option<String> {
-    match heads.iter().find(|head| head.is(&term.field)) {
-        Some(head) => head.misuse(term),
-        None => {
-            let fields: Vec<String> = heads.iter().map(|head| head.field.to_lowercase()).collect();
-            Some(format!("no field {:?}; there are {}", term.field, fields.join(" ")))
-        }
+    if let Some(head) = heads.iter().find(|head| head.is(&term.field)) {
+        return head.misuse(term);
     }
+    let fields: Vec<String> = heads.iter().map(|head| head.field.to_lowercase()).collect();
+    Some(format!("no field {:?}; there are {}", term.field, fields.join(" ")))
 }
 
 /// Highest rank of columns that give way last.

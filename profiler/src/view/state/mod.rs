@@ -217,13 +217,11 @@ impl App {
     fn copy(&mut self) -> Flow {
         let row = self.grid.rows.get(self.list().cursor.index);
         let row = || row.map(|row| self.grid.tab_separated(row));
-        match self.flame_row().or_else(row) {
-            Some(text) => Flow::Copy(text),
-            None => {
-                self.tell("There is no row to copy here.");
-                Flow::Continue
-            }
+        if let Some(text) = self.flame_row().or_else(row) {
+            return Flow::Copy(text);
         }
+        self.tell("There is no row to copy here.");
+        Flow::Continue
     }
 
     /// Says what came of the last key.
