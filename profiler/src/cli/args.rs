@@ -2,7 +2,11 @@
 //!
 //! In: arguments. Out: [`Cli`].
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -21,7 +25,7 @@ use crate::{
     kernel::Method,
     placement::Only,
     report,
-    view::{Looks, ThemeChoice},
+    view::{Look, Looks, ThemeChoice},
 };
 
 /// Which key and which lock is a running program fighting over?
@@ -242,8 +246,8 @@ pub(super) struct ShowArgs {
 /// How the live view is drawn.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct LookArgs {
-    /// Colours for a dark or a light terminal, or none [default: dark; none where NO_COLOR
-    /// is set]
+    /// Colours for a dark or a light terminal, or none [default: none where NO_COLOR is set,
+    /// else as COLORFGBG says, else dark]
     #[arg(long, value_enum, value_name = "THEME")]
     pub(super) theme: Option<ThemeArg>,
     /// Draw with ASCII characters only; so it is without a UTF-8 locale
@@ -271,21 +275,24 @@ impl LookArgs {
         self.looks_in(|name| std::env::var_os(name))
     }
 
-    /// `NO_COLOR` set to anything means none (<https://no-color.org>). Of the locale's
-    /// variables the first that is set counts (POSIX, Environment Variables, 8.2).
+    /// Of the locale's variables the first that is set counts (POSIX, Environment
+    /// Variables, 8.2).
     fn looks_in(self, variable: impl Fn(&str) -> Option<OsString>) -> Looks {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let theme = match self.theme {
             Some(ThemeArg::Dark) => ThemeChoice::Dark,
             Some(ThemeArg::Light) => ThemeChoice::Light,
             Some(ThemeArg::None) => ThemeChoice::None,
-            None if set("NO_COLOR").is_some() => ThemeChoice::None,
-            None => ThemeChoice::default(),
+            None => {
+                let colors = variable("COLORFGBG");
+                let colors = colors.as_deref().and_then(OsStr::to_str);
+                ThemeChoice::detect(variable("NO_COLOR").as_deref(), colors)
+            }
         };
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
         let locale = locale.unwrap_or_default().to_string_lossy().to_lowercase();
         let utf8 = locale.contains("utf-8") || locale.contains("utf8");
-        Looks { theme, ascii: self.ascii || !utf8, mouse: self.mouse }
+        Looks { look: Look::new(theme, self.ascii || !utf8), mouse: self.mouse }
     }
 }
 
@@ -495,14 +502,19 @@ mod tests {
             })
         };
         let utf8 = ("LANG", "de_DE.UTF-8");
-        assert_eq!(looks(&[], &[utf8]), Looks::default());
-        assert!(looks(&[], &[]).ascii && looks(&["--ascii"], &[utf8]).ascii);
-        assert!(looks(&[], &[utf8, ("LC_ALL", "C")]).ascii);
-        assert!(!looks(&[], &[("LANG", "C"), ("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]).ascii);
-        assert_eq!(looks(&[], &[("NO_COLOR", "1")]).theme, ThemeChoice::None);
-        assert_eq!(looks(&[], &[("NO_COLOR", "")]).theme, ThemeChoice::Dark);
-        let light = looks(&["--theme", "light", "--mouse"], &[("NO_COLOR", "1")]);
-        assert_eq!((light.theme, light.mouse), (ThemeChoice::Light, true));
+        let look = |theme, ascii| Looks { look: Look::new(theme, ascii), mouse: false };
+        let (dark, light) = (ThemeChoice::Dark, ThemeChoice::Light);
+        assert_eq!(looks(&[], &[utf8]), look(dark, false));
+        assert_eq!(looks(&[], &[]), look(dark, true));
+        assert_eq!(looks(&["--ascii"], &[utf8]), look(dark, true));
+        assert_eq!(looks(&[], &[utf8, ("LC_ALL", "C")]), look(dark, true));
+        let ctype = [("LANG", "C"), ("LC_ALL", ""), ("LC_CTYPE", "C.utf8")];
+        assert_eq!(looks(&[], &ctype), look(dark, false));
+        assert_eq!(looks(&[], &[utf8, ("NO_COLOR", "1")]), look(ThemeChoice::None, false));
+        assert_eq!(looks(&[], &[utf8, ("NO_COLOR", "")]), look(dark, false));
+        assert_eq!(looks(&[], &[utf8, ("COLORFGBG", "0;15")]), look(light, false));
+        let given = looks(&["--theme", "light", "--mouse"], &[utf8, ("NO_COLOR", "1")]);
+        assert_eq!(given, Looks { mouse: true, ..look(light, false) });
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{App, Picture};
+use super::{Action, App, At, Picture, Request, Tab, step_at};
 use crate::model::{
-    SliceTotals, Step, Subject,
+    SliceTotals, Step, Subject, SubjectStep,
     summary::{Cost, Ops, Summary, Window},
 };
 
@@ -71,10 +71,36 @@ pub(super) fn picture() -> Picture {
     }
 }
 
+/// The maps of [`picture`].
 pub(super) fn app() -> App {
     let mut app = App::new();
     app.update(picture());
+    app.on_action(Action::Show(Tab::Maps));
     app
+}
+
+/// What a maker of pictures answers: [`picture`] with what is asked for.
+pub(super) fn answer(request: &Request) -> Picture {
+    let mut picture = picture();
+    let index = request.step.and_then(|start| step_at(&picture.steps, start));
+    picture.at = index.map(|index| At { index, summary: of_step(&picture.steps[index]) });
+    let steps = picture.steps.iter().map(|step| SubjectStep {
+        start_unix_ns: step.totals.start_unix_ns,
+        duration_ns: step.totals.duration_ns,
+        ops: Some(step.totals.ops / 2),
+        ..SubjectStep::default()
+    });
+    picture.subject = request.subject.clone().map(|subject| (subject, steps.collect()));
+    picture
+}
+
+/// One map, with as many lookups as the step had operations.
+pub(super) fn of_step(step: &Step) -> Summary {
+    let mut summary = last();
+    summary.window.start_unix_ns = step.totals.start_unix_ns;
+    summary.maps.truncate(1);
+    summary.maps[0].ops = Ops { lookup: step.totals.ops, ..Ops::default() };
+    summary
 }
 
 /// With nothing in it.

@@ -25,6 +25,7 @@ mod state_tests;
 
 use crate::model::{Step, Subject, SubjectStep, summary::Summary};
 
+pub use draw::{Look, ThemeChoice};
 pub use keys::Action;
 pub use state::{App, Flow, Span, Tab};
 pub use terminal::{Links, Save, ViewError, run};
@@ -74,25 +75,11 @@ pub fn step_at(steps: &[Step], start_unix_ns: u64) -> Option<usize> {
     after.checked_sub(1)
 }
 
-/// How it is drawn.
+/// How it is drawn and driven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Looks {
-    /// Colours.
-    pub theme: ThemeChoice,
-    /// No characters but those of ASCII, where they are the view's own.
-    pub ascii: bool,
+    /// Colours and characters.
+    pub look: Look,
     /// Whether the mouse is taken from the terminal at first.
     pub mouse: bool,
-}
-
-/// Colours for which background.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ThemeChoice {
-    /// A dark one.
-    #[default]
-    Dark,
-    /// A light one.
-    Light,
-    /// No colours.
-    None,
 }

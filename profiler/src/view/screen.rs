@@ -18,8 +18,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use ratatui::{
     backend::CrosstermBackend,
     crossterm::{
+        clipboard::CopyToClipboard,
         cursor::Show,
-        event::{self, Event},
+        event::{self, DisableMouseCapture, EnableMouseCapture, Event},
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
@@ -27,7 +28,7 @@ use ratatui::{
 
 use super::{
     Looks,
-    draw::{self, Theme},
+    draw::{self, Look},
     state::App,
     terminal::{Input, Screen, TICK, ViewError},
 };
@@ -40,7 +41,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub(super) struct Terminal {
     frames: ratatui::Terminal<CrosstermBackend<Stdout>>,
     keys: Keyboard,
-    theme: Theme,
+    look: Look,
 }
 
 impl Terminal {
@@ -54,11 +55,11 @@ impl Terminal {
         })
     }
 
-    fn take_over(_looks: Looks) -> io::Result<Self> {
+    fn take_over(looks: Looks) -> io::Result<Self> {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self { frames, keys: Keyboard::open()?, theme: Theme::from_env() })
+        Ok(Self { frames, keys: Keyboard::open()?, look: looks.look })
     }
 }
 
@@ -71,8 +72,8 @@ impl Drop for Terminal {
 impl Screen for Terminal {
     fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
         still_taken()?;
-        let theme = self.theme;
-        let drawn = self.frames.draw(|frame| draw::draw(frame, app, theme));
+        let look = self.look;
+        let drawn = self.frames.draw(|frame| draw::draw(frame, app, look));
         match drawn {
             // The next input says so.
             Err(_) if has_hung_up() => Ok(()),
@@ -87,11 +88,27 @@ impl Screen for Terminal {
         }
         match self.keys.events.recv_timeout(timeout) {
             Ok(Ok(Event::Key(key))) => Ok(Input::Key(key)),
+            Ok(Ok(Event::Mouse(event))) => Ok(Input::Mouse(event)),
             Ok(Ok(Event::Resize(..))) => Ok(Input::Resized),
             Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => Ok(Input::Nothing),
             Ok(Err(error)) => Err(ViewError::Input(error)),
             Err(RecvTimeoutError::Disconnected) => Ok(Input::HungUp),
         }
+    }
+    fn copy(&mut self, text: &str) -> Result<(), ViewError> {
+        still_taken()?;
+        let copy = CopyToClipboard::to_clipboard_from(text);
+        execute!(io::stdout(), copy).map_err(ViewError::Draw)
+    }
+
+    fn mouse(&mut self, on: bool) -> Result<(), ViewError> {
+        still_taken()?;
+        let done = if on {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        };
+        done.map_err(ViewError::Draw)
     }
 }
 
@@ -153,7 +170,7 @@ fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // Nobody is left to hear of an error, and the rest is worth trying.
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     }
 }
 

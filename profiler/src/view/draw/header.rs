@@ -8,19 +8,20 @@ use ratatui::{
 
 use super::{
     parts::{self, Part},
-    theme::{SELECTED, STRONG, Theme},
+    theme::{Look, SELECTED, STRONG},
 };
 use crate::{
     model::{self, SliceTotals, Step, names::map_name, summary::Summary},
     units,
     view::{
         blocks,
+        grid::clock,
         state::{App, Page, Span, Tab},
     },
 };
 
 /// What is profiled, and whether the picture moves.
-pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
+pub(super) fn title(app: &App, width: usize, look: Look) -> Line<'static> {
     let mut parts = vec![Part::new(5, "mapprof").styled(STRONG)];
     if let Some(summary) = app.summary() {
         let target = &summary.target;
@@ -35,26 +36,61 @@ pub(super) fn title(app: &App, width: usize, theme: Theme) -> Line<'static> {
         }
     }
     if app.paused() {
-        parts.push(Part::new(0, " PAUSED ").styled(theme.loud()));
+        parts.push(Part::new(0, " PAUSED ").styled(look.loud()));
     }
     if let Some(reason) = app.ended() {
         let text = format!(" ENDED {} ", units::clean(reason));
-        parts.push(Part::new(1, text).or(" ENDED ").styled(theme.loud()));
+        parts.push(Part::new(1, text).or(" ENDED ").styled(look.loud()));
     }
-    parts::line(parts, "  ", width)
+    parts::line(parts, "  ", width, look)
+}
+
+/// Which time is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::view) enum Time {
+    /// Everything since the start.
+    All,
+    /// The newest interval.
+    Last,
+    /// A step of the past.
+    Step {
+        /// Its beginning, ns since the epoch.
+        start_unix_ns: u64,
+        /// From there to the end of the newest step, ns.
+        ago_ns: u64,
+    },
+}
+
+/// That in words, and in fewer words.
+pub(in crate::view) fn span_text(time: Time, duration_ns: u64) -> [String; 2] {
+    let duration = units::time(duration_ns);
+    match time {
+        Time::All => [format!("since start {duration}"), duration],
+        Time::Last => [format!("last {duration}"), format!("last {duration}")],
+        Time::Step { start_unix_ns, ago_ns } => {
+            let (time, ago) = (clock(start_unix_ns), units::time(ago_ns));
+            [
+                format!("interval {time} UTC, {ago} ago, {duration} long"),
+                format!("{time}, {ago} ago"),
+            ]
+        }
+    }
 }
 
 /// Over what time, how much, how completely and at what cost.
-pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
+pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
     let (Some(summary), Some(picture)) = (app.summary(), app.picture()) else {
         return Line::default();
     };
     let window = &summary.window;
-    let duration = units::time(window.duration_ns);
-    let mut parts = vec![match app.span() {
-        Span::Total => Part::new(0, format!("since start {duration}")).or(duration),
-        Span::Last => Part::new(0, format!("last {duration}")),
-    }];
+    let time = match (app.span(), app.when()) {
+        (Span::Total, _) => Time::All,
+        (Span::Step, Some((start_unix_ns, ago_ns))) => Time::Step { start_unix_ns, ago_ns },
+        _ => Time::Last,
+    };
+    let [long, short] = span_text(time, window.duration_ns);
+    let style = if time == Time::All { Style::new() } else { STRONG };
+    let mut parts = vec![Part::new(0, long).or(short).styled(style)];
     if let Some(events) = units::per_second(window.events, window.duration_ns) {
         let events = units::rate(events);
         parts.push(Part::new(1, format!("events {events}/s")).or(format!("{events} ev/s")));
@@ -69,9 +105,9 @@ pub(super) fn figures(app: &App, width: usize) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
-    parts.push(Part::new(4, spark("events", &picture.steps, |step| step.events)));
-    parts.push(Part::new(5, spark("waits", &picture.steps, |step| step.wait_ns)));
-    parts::line(parts, "  ", width)
+    parts.push(Part::new(4, spark("events", &picture.steps, |step| step.events, look)));
+    parts.push(Part::new(5, spark("waits", &picture.steps, |step| step.wait_ns, look)));
+    parts::line(parts, "  ", width, look)
 }
 
 fn cost(summary: &Summary) -> Option<Part> {
@@ -86,13 +122,12 @@ fn cost(summary: &Summary) -> Option<Part> {
 }
 
 /// The newest intervals.
-fn spark(what: &str, steps: &[Step], of: impl Fn(&SliceTotals) -> u64) -> String {
+fn spark(what: &str, steps: &[Step], of: impl Fn(&SliceTotals) -> u64, look: Look) -> String {
     const INTERVALS: usize = 15;
-    let rates: Vec<f64> = steps
-        .iter()
-        .map(|step| units::per_second(of(&step.totals), step.totals.duration_ns).unwrap_or(0.0))
-        .collect();
-    match blocks::sparkline(&rates, INTERVALS) {
+    let newest = &steps[steps.len().saturating_sub(INTERVALS)..];
+    let rate = |step: &Step| units::per_second(of(&step.totals), step.totals.duration_ns);
+    let rates: Vec<Option<f64>> = newest.iter().map(rate).collect();
+    match blocks::sparkline(&rates, look) {
         blocks if blocks.is_empty() => blocks,
         blocks => format!("{what} {blocks}"),
     }
@@ -122,13 +157,15 @@ pub(super) fn lost(app: &App) -> Option<String> {
 }
 
 /// A line over the whole width that cannot be overlooked.
-pub(super) fn loud(text: &str, width: usize, theme: Theme) -> Line<'static> {
-    let text = units::head(text, width).into_owned();
-    Line::styled(format!("{text:width$}"), theme.loud())
+pub(super) fn loud(text: &str, width: usize, look: Look) -> Line<'static> {
+    let text = look.ours(text);
+    let text = look.head(&text, width);
+    let pad = " ".repeat(width.saturating_sub(units::width(&text)));
+    Line::styled(format!("{text}{pad}"), look.loud())
 }
 
 /// The tables to choose from, and how the one shown is arranged.
-pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
+pub(super) fn tabs(app: &App, width: usize, look: Look) -> Line<'static> {
     let mut parts: Vec<Part> = Tab::ALL
         .into_iter()
         .map(|tab| {
@@ -139,24 +176,26 @@ pub(super) fn tabs(app: &App, width: usize) -> Line<'static> {
             let rank = if chosen { 0 } else { 2 };
             let title = tab.title();
             let digit = tab as usize + 1;
-            let count = rows(app, tab);
-            Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
-                .or(format!(" {digit} {title}{} ", of_id(app, tab)))
+            let text = format!(" {digit} {title}{} {} ", of_map(app, tab), rows(app, tab));
+            Part::new(rank, text.trim_end().to_owned() + " ")
+                .or(format!(" {digit} {}{} ", tab.short(), of_id(app, tab)))
                 .styled(style)
         })
         .collect();
     match app.page() {
         Some(Page::Help) => parts.push(Part::new(1, " Help ").styled(SELECTED)),
         Some(Page::Notices) => parts.push(Part::new(1, " Notices ").styled(SELECTED)),
+        Some(Page::Columns(_)) => parts.push(Part::new(1, " Columns ").styled(SELECTED)),
+        Some(Page::Flame(_)) => parts.push(Part::new(1, " Flame ").styled(SELECTED)),
         Some(Page::Detail(_)) => {}
         None => parts.extend(arrangement(app)),
     }
-    parts::line(parts, " ", width)
+    parts::line(parts, " ", width, look)
 }
 
 /// How many there are to show; of keys also how many there are in all.
 fn rows(app: &App, tab: Tab) -> String {
-    let listed = app.len(tab) as u64;
+    let Some(listed) = app.len(tab).map(|len| len as u64) else { return String::new() };
     match app.keys_tracked() {
         tracked if tab == Tab::Keys && tracked > listed => {
             format!("{} of {}", units::count(listed), units::count(tracked))
@@ -192,7 +231,24 @@ fn arrangement(app: &App) -> Vec<Part> {
     parts
 }
 
+/// Where each tab is in the line of [`tabs`]: its first column, and the first behind it.
+pub(super) fn tab_places(line: &Line<'_>) -> Vec<(u16, u16, Tab)> {
+    let mut x = 0;
+    let mut places = Vec::new();
+    for span in &line.spans {
+        let end = x + units::width(&span.content) as u16;
+        let digit = span.content.trim_start().chars().next().and_then(|c| c.to_digit(10));
+        let tab = digit.and_then(|digit| Tab::ALL.get((digit as usize).checked_sub(1)?));
+        places.extend(tab.map(|tab| (x, end, *tab)));
+        x = end;
+    }
+    places
+}
+
 /// Parts the table from the detail of its selected row.
-pub(super) fn rule(width: usize, theme: Theme) -> Line<'static> {
-    Line::from(Text::styled("─".repeat(width), theme.graphic()))
+pub(super) fn rule(width: usize, look: Look) -> Line<'static> {
+    Line::from(Text::styled(
+        (if look.is_ascii() { "-" } else { "─" }).repeat(width),
+        look.graphic(),
+    ))
 }

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::theme::{STRONG, Theme};
+use super::theme::{Look, STRONG, Tint};
 use crate::{
     model::summary::{Bucket, H},
     units,
@@ -19,11 +19,11 @@ const BAR: usize = 60;
 /// Percentiles with the distribution beside them: bars of counts where the
 /// buckets are known, else bars as long as the times are on a log scale.
 pub(super) fn lines(
-    what: &str,
+    (what, tint): (&str, Tint),
     h: &H,
     buckets: &[Bucket],
     width: usize,
-    theme: Theme,
+    look: Look,
 ) -> Vec<Line<'static>> {
     if h.count == 0 {
         return Vec::new();
@@ -36,21 +36,22 @@ pub(super) fn lines(
         ("p99.9", h.p999_ns),
         ("max", h.max_ns),
     ];
-    let left = percentiles.map(|(name, ns)| format!("  {name:<5} {:>6}", units::time(ns)));
+    let left =
+        percentiles.map(|(name, ns)| format!("  {name:<5} {:>6}", look.ours(&units::time(ns))));
     let buckets = merge(buckets, percentiles.len() + 2);
     if buckets.is_empty() {
         let title = format!("{what:<LEFT$}    time on a log scale");
         let bars = percentiles.map(|(_, ns)| (String::new(), log_share(ns, h.max_ns)));
-        beside(title, &left, &bars, width, theme)
+        beside(title, &left, &bars, width, (look, tint))
     } else {
-        let bars = bars(&buckets);
+        let bars = bars(&buckets, look);
         if width >= WIDE {
             let title = format!("{what:<LEFT$}    how many by time");
-            return beside(title, &left, &bars, width, theme);
+            return beside(title, &left, &bars, width, (look, tint));
         }
         let mut lines = vec![Line::styled(what.to_owned(), STRONG)];
         lines.extend(left.map(Line::from));
-        lines.extend(beside("How many by time".to_owned(), &[], &bars, width, theme));
+        lines.extend(beside("How many by time".to_owned(), &[], &bars, width, (look, tint)));
         lines
     }
 }
@@ -61,7 +62,7 @@ fn beside(
     left: &[String],
     right: &[(String, f64)],
     width: usize,
-    theme: Theme,
+    (look, tint): (Look, Tint),
 ) -> Vec<Line<'static>> {
     let mut lines = vec![Line::styled(title, STRONG)];
     for row in 0..left.len().max(right.len()) {
@@ -69,20 +70,24 @@ fn beside(
         let (text, of_one) = right.get(row).cloned().unwrap_or_default();
         let text = if left.is_empty() { text } else { format!("{left_text:<LEFT$}    {text}") };
         let room = width.saturating_sub(units::width(&text) + 1).min(BAR);
-        let bar = Span::styled(blocks::bar(of_one, room), theme.graphic());
+        let bar = Span::styled(blocks::bar(of_one, room, look), look.tint(tint));
         lines.push(Line::from(vec![Span::raw(text), bar]));
     }
     lines
 }
 
-fn bars(buckets: &[Bucket]) -> Vec<(String, f64)> {
+fn bars(buckets: &[Bucket], look: Look) -> Vec<(String, f64)> {
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
-    buckets.iter().map(|bucket| (bucket_text(bucket), bucket.count as f64 / most as f64)).collect()
+    buckets
+        .iter()
+        .map(|bucket| (bucket_text(bucket, look), bucket.count as f64 / most as f64))
+        .collect()
 }
 
-fn bucket_text(bucket: &Bucket) -> String {
+fn bucket_text(bucket: &Bucket, look: Look) -> String {
     let (lo, hi) = (units::time(bucket.lo_ns), units::time(bucket.hi_ns));
-    format!("{lo:>6} – {hi:>6} {:>6} ", units::count(bucket.count))
+    let text = format!("{lo:>6} – {hi:>6} {:>6} ", units::count(bucket.count));
+    look.ours(&text).into_owned()
 }
 
 /// 0 for nothing, 1 for the largest.

@@ -1,47 +1,72 @@
-//! Paints the state. In: the [`App`] and a [`Theme`]. Out: a frame of any size,
+//! Paints the state. In: the [`App`] and a [`Look`]. Out: a frame of any size,
 //! down to nothing.
 
-mod detail;
-mod header;
+pub(in crate::view) mod detail;
+pub(in crate::view) mod flame;
+pub(in crate::view) mod graph;
+pub(in crate::view) mod header;
 mod histogram;
+mod over_time;
+pub(in crate::view) mod overview;
 mod parts;
 mod table;
 mod text;
 mod theme;
 
+#[cfg(test)]
+mod tests;
+
 use ratatui::{Frame, layout::Rect, text::Line};
 
 use super::{
-    keys::{BINDINGS, Mode},
-    state::{App, Page},
+    grid::RowId,
+    keys::BINDINGS,
+    state::{App, Page, Places, Tab},
+    step_at,
 };
-use parts::Part;
+use crate::units;
+use parts::{Lines, Part};
 use theme::STRONG;
-pub(super) use theme::Theme;
+pub use theme::{Look, ThemeChoice};
 
 /// Paints everything, and tells the app how much of it was visible.
-pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
     let width = usize::from(frame.area().width);
-    let lost = header::lost(app).map(|lost| header::loud(&lost, width, theme));
+    let lost = header::lost(app).map(|lost| header::loud(&lost, width, look));
     let remarks = remarks(app);
-    let panel = panel(app, width, theme);
     let slots = Slots::new(
         frame.area(),
         &Wanted {
             lost: lost.iter().len(),
             remarks: remarks.len(),
             rows: app.grid().unfiltered,
-            panel: !panel.is_empty(),
+            panel: app.page().is_none() && app.selected().is_some(),
         },
     );
-    put(frame, slots.title, &[header::title(app, width, theme)]);
-    put(frame, slots.figures, &[header::figures(app, width)]);
+    let tabs = header::tabs(app, width, look);
+    let below_heads = if app.page().is_none() { table::heads_in(slots.body) } else { 0 };
+    app.place(Places {
+        tabs_y: slots.tabs.y,
+        tabs: if slots.tabs.is_empty() { Vec::new() } else { header::tab_places(&tabs) },
+        rows_y: slots.body.y + below_heads,
+        rows: slots.body.height - below_heads,
+    });
+    let panel = panel(app, width, usize::from(slots.panel.height), look);
+    put(frame, slots.title, &[header::title(app, width, look)]);
+    put(frame, slots.figures, &[header::figures(app, width, look)]);
     put(frame, slots.lost, lost.as_slice());
-    put(frame, slots.tabs, &[header::tabs(app, width)]);
-    body(frame, slots.body, app, theme);
+    put(frame, slots.tabs, &[tabs]);
+    body(frame, slots.body, app, look);
     put(frame, slots.panel, &panel);
-    put(frame, slots.remarks, &text::remarks(&remarks, usize::from(slots.remarks.height), width));
-    put(frame, slots.footer, &[footer(app, width)]);
+    put(
+        frame,
+        slots.remarks,
+        &text::remarks(&remarks, usize::from(slots.remarks.height), width, look),
+    );
+    put(frame, slots.footer, &[footer(app, width, look)]);
+    if look.is_ascii() {
+        make_ascii(frame);
+    }
 }
 
 /// What is to be said below the table; an empty one and the notices' page say it
@@ -49,54 +74,103 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
 fn remarks(app: &App) -> Vec<String> {
     match app.page() {
         Some(Page::Notices) => Vec::new(),
+        // The overview has the findings.
+        None if app.tab() == Tab::Overview => app.notices().to_vec(),
         None if app.grid().rows.is_empty() => Vec::new(),
         _ => app.remarks(),
     }
 }
 
-/// The detail of the selected row, for the room that the table does not need.
-fn panel(app: &App, width: usize, theme: Theme) -> Vec<Line<'static>> {
-    let Some(row) = app.selected().filter(|_| app.page().is_none()) else {
-        return Vec::new();
-    };
-    let mut lines = vec![header::rule(width, theme)];
-    lines.extend(detail::lines(app, row, width, theme));
+/// The detail of the selected row, for the room that the table does not need; the past
+/// around a step.
+fn panel(app: &App, width: usize, height: usize, look: Look) -> Lines {
+    let Some(row) = app.selected().filter(|_| height > 0) else { return Vec::new() };
+    let mut lines = vec![header::rule(width, look)];
+    lines.extend(match row {
+        RowId::Step(start) => {
+            let step = step_at(app.steps(), *start);
+            graph::lines(app.steps(), step, width, height - 1, look)
+        }
+        row => detail::lines(app, row, width, look),
+    });
     lines
 }
 
-fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: Theme) {
+/// A flame graph below its title.
+fn flame_page(app: &App, width: usize, height: usize, look: Look) -> Lines {
+    let Some((walk, flame)) = app.flame() else { return Vec::new() };
+    let title = app.flame_title().unwrap_or_default();
+    let title = look.head(&look.theirs(&title), width).into_owned();
+    // Where there is room for little, that is for where one is.
+    let titled = usize::from(height > 3);
+    let mut lines = vec![Line::styled(title, STRONG)];
+    lines.truncate(titled);
+    let height = height - titled;
+    lines.extend(flame::lines(flame, walk.by, &walk.path, walk.zoom, width, height, look));
+    lines
+}
+
+fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: Look) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let page = app.page().cloned();
     let lines = match page {
-        Some(Page::Help) => text::help(width),
-        Some(Page::Notices) => text::notices(app, width),
-        Some(Page::Detail(row)) => detail::lines(app, &row, width, theme),
-        None if app.grid().rows.is_empty() => text::why_empty(app, width),
-        None => {
-            app.fit_table(table::visible_rows(area));
-            return table::draw(frame, area, app);
-        }
+        Some(Page::Help) => text::help(app, width, look),
+        Some(Page::Notices) => text::notices(app, width, look),
+        Some(Page::Detail(row)) => detail::lines(app, &row, width, look),
+        Some(Page::Columns(at)) => text::columns(app, at),
+        Some(Page::Flame(_)) => flame_page(app, width, height, look),
+        None => match (app.tab(), app.summary()) {
+            (Tab::Overview, Some(summary)) => {
+                overview::lines(summary, app.steps(), width, height, look)
+            }
+            _ if app.grid().rows.is_empty() => text::why_empty(app, width, look),
+            _ => {
+                app.fit_table(table::visible_rows(area));
+                return table::draw(frame, area, app, look);
+            }
+        },
     };
     app.fit_page(height, lines.len());
     put(frame, area, lines.get(app.scroll()..).unwrap_or_default());
 }
 
-/// The bottom line: the filter while it is typed, else the keys.
-fn footer(app: &App, width: usize) -> Line<'static> {
-    let mode = if app.editing() { Mode::Filter } else { Mode::Command };
+/// The bottom line: what came of the last key; the filter while it is typed, and what is
+/// wrong with it; else the keys.
+fn footer(app: &App, width: usize, look: Look) -> Line<'static> {
+    if let Some(message) = app.message() {
+        let message = look.ours(message);
+        return Line::styled(look.head(&message, width).into_owned(), STRONG);
+    }
     let mut parts = Vec::new();
     if app.editing() {
+        let filter = format!("/{}▏", units::clean(app.filter()));
+        let complaint = app.complaint().map(|complaint| look.ours(complaint));
         // The end of a long filter is where one types.
-        let filter = format!("/{}▏", crate::units::clean(app.filter()));
         let room = width.saturating_sub(2);
-        parts.push(Part::new(0, crate::units::tail(&filter, room).into_owned()).styled(STRONG));
+        let room = if complaint.is_some() { room.min(width / 2) } else { room };
+        let filter = units::tail(&filter, room).into_owned();
+        let left = width.saturating_sub(units::width(&filter) + 2);
+        parts.push(Part::new(0, filter).styled(STRONG));
+        if let Some(complaint) = complaint {
+            parts.push(Part::new(0, look.head(&complaint, left)).styled(look.warning()));
+        }
     }
-    let bindings = BINDINGS.iter().filter(|binding| binding.mode == mode);
+    let bindings = BINDINGS.iter().filter(|binding| binding.mode == app.mode());
     parts.extend(bindings.enumerate().filter_map(|(rank, binding)| {
         let label = binding.footer?;
         Some(Part::new(rank + 1, format!("{} {label}", binding.name())))
     }));
-    parts::line(parts, "  ", width)
+    parts::line(parts, "  ", width, look)
+}
+
+/// Whatever was not written in ASCII, in as many columns.
+fn make_ascii(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() {
+            let ascii = theme::ascii_cell(cell.symbol());
+            cell.set_symbol(ascii);
+        }
+    }
 }
 
 /// Paints as many of the lines as the area has.

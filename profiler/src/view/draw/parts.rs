@@ -5,7 +5,11 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use super::theme::{Look, begin};
 use crate::units;
+
+/// Lines of a page.
+pub(super) type Lines = Vec<Line<'static>>;
 
 /// A piece of a line.
 #[derive(Clone, Debug)]
@@ -44,7 +48,11 @@ impl Part {
 
 /// The parts in their order, as many and as long as fit: extras that rank below
 /// all that could be shortened go first, then the rest is shortened, then dropped.
-pub(super) fn line(mut parts: Vec<Part>, between: &str, width: usize) -> Line<'static> {
+pub(super) fn line(mut parts: Vec<Part>, between: &str, width: usize, look: Look) -> Line<'static> {
+    for part in &mut parts {
+        part.long = look.ours(&part.long).into_owned();
+        part.short = part.short.take().map(|short| look.ours(&short).into_owned());
+    }
     let shortable = parts.iter().filter(|part| part.short.is_some());
     let matters = shortable.map(|part| part.rank).max();
     while !fits(&parts, between, width) {
@@ -64,9 +72,34 @@ pub(super) fn line(mut parts: Vec<Part>, between: &str, width: usize) -> Line<'s
         if !spans.is_empty() {
             spans.push(Span::raw(between.to_owned()));
         }
-        spans.push(Span::styled(units::head(&part.long, width).into_owned(), part.style));
+        spans.push(Span::styled(look.head(&part.long, width).into_owned(), part.style));
     }
     Line::from(spans)
+}
+
+/// No line longer than the width.
+pub(super) fn fitted(lines: Lines, width: usize, look: Look) -> Lines {
+    lines.into_iter().map(|line| fitted_line(line, width, look)).collect()
+}
+
+fn fitted_line(line: Line<'static>, width: usize, look: Look) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let style = line.style;
+    let mark = look.mark(width);
+    let mut left = width - units::width(mark);
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let wide = span.width();
+        if wide > left {
+            spans.push(Span::styled(begin(&span.content, left) + mark, span.style));
+            break;
+        }
+        left -= wide;
+        spans.push(span);
+    }
+    Line { spans, style, ..Line::default() }
 }
 
 fn fits(parts: &[Part], between: &str, width: usize) -> bool {
@@ -87,7 +120,7 @@ mod tests {
                 Part::new(2, "12 events/s").or("12/s"),
             ]
         };
-        let text = |width| line(parts(), " ", width).to_string();
+        let text = |width| line(parts(), " ", width, Look::default()).to_string();
         assert_eq!(text(30), "since start PAUSED 12 events/s");
         assert_eq!(text(29), "since start PAUSED 12/s");
         assert_eq!(text(22), "start PAUSED 12/s");
@@ -97,7 +130,17 @@ mod tests {
         assert_eq!(text(0), "");
         let mut extra = parts();
         extra.push(Part::new(3, "▁▂▃"));
-        assert_eq!(line(extra, " ", 31).to_string(), "since start PAUSED 12 events/s");
-        assert_eq!(line(Vec::new(), " ", 0).to_string(), "");
+        assert_eq!(
+            line(extra, " ", 31, Look::default()).to_string(),
+            "since start PAUSED 12 events/s"
+        );
+        assert_eq!(line(Vec::new(), " ", 0, Look::default()).to_string(), "");
+    }
+
+    #[test]
+    fn long_lines_are_cut_where_they_end() {
+        let line = || vec![Line::from(vec![Span::raw("one"), Span::styled(" two", Style::new())])];
+        let cut = |width| fitted(line(), width, Look::default())[0].to_string();
+        assert_eq!([0, 2, 3, 4, 7].map(cut), ["", "o…", "on…", "one…", "one two"]);
     }
 }

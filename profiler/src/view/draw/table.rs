@@ -7,10 +7,9 @@ use ratatui::{
     widgets::{Row, Table, TableState},
 };
 
-use super::theme::{SELECTED, STRONG};
-use crate::units;
+use super::theme::{Look, SELECTED, STRONG};
 use crate::view::{
-    grid::{Grid, Head},
+    grid::{Cell, Grid, Head},
     state::App,
 };
 
@@ -20,12 +19,12 @@ pub(super) fn visible_rows(area: Rect) -> usize {
 }
 
 /// A single line is better spent on a row.
-fn heads_in(area: Rect) -> u16 {
+pub(super) fn heads_in(area: Rect) -> u16 {
     u16::from(area.height >= 2)
 }
 
 /// Paints the rows from the cursor's offset on.
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, look: Look) {
     let grid = app.grid();
     let columns = grid.fit(area.width);
     let (selected, first) = app.cursor();
@@ -33,20 +32,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let rows = grid.rows.iter().skip(first).take(visible_rows(area));
     let rows = rows.map(|row| {
         Row::new(columns.iter().map(|&(column, width)| {
-            let text = row.cells[column].show();
-            aligned(&units::head(&text, usize::from(width)), grid.heads[column])
+            let cell = &row.cells[column];
+            let text = cell.show();
+            let text = match cell {
+                Cell::Text(_) => look.theirs(&text),
+                _ => look.ours(&text),
+            };
+            aligned(&look.head(&text, usize::from(width)), grid.heads[column])
         }))
     });
     let widths = columns.iter().map(|&(_, width)| Constraint::Length(width));
     let mut table = Table::new(rows, widths).column_spacing(1).row_highlight_style(SELECTED);
     if heads_in(area) > 0 {
-        table = table.header(heads(grid, &columns, app.sorted()));
+        table = table.header(heads(grid, &columns, app.sorted(), look));
     }
     let mut state = TableState::new().with_selected(selected.checked_sub(first));
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-fn heads(grid: &Grid, columns: &[(usize, u16)], sorted: (&str, bool)) -> Row<'static> {
+fn heads(grid: &Grid, columns: &[(usize, u16)], sorted: (&str, bool), look: Look) -> Row<'static> {
     let titles = columns.iter().map(|&(column, width)| {
         let head = grid.heads[column];
         let text = if head.title == sorted.0 {
@@ -56,7 +60,7 @@ fn heads(grid: &Grid, columns: &[(usize, u16)], sorted: (&str, bool)) -> Row<'st
         } else {
             head.title.to_owned()
         };
-        aligned(&units::head(&text, usize::from(width)), head)
+        aligned(&look.head(&look.ours(&text), usize::from(width)), head)
     });
     Row::new(titles).style(STRONG)
 }
