@@ -92,7 +92,9 @@ impl Block {
         if let Some(rest) = self.rest
             && let Some(last) = self.lines.pop()
         {
-            let rest = format!(" {}{rest}", page.look.mark(3));
+            let mark = page.look.mark(3);
+            let is_marked = last.to_string().ends_with(mark);
+            let rest = if is_marked { rest.to_owned() } else { format!(" {mark}{rest}") };
             let room = page.width.saturating_sub(units::width(&rest));
             let mut last = fitted_line(last, room, page.look);
             last.spans.push(Span::raw(rest));
