@@ -14,7 +14,7 @@ use ratatui::{
 use super::{
     detail::{pair_text, short_pair_text},
     over_time::{self, Sample},
-    parts::{Lines, fitted},
+    parts::{Lines, fitted, fitted_line},
     text::paragraph,
     theme::{Look, STRONG, Tint},
 };
@@ -51,16 +51,16 @@ pub(in crate::view) fn lines(
 ) -> Lines {
     let page = Page { summary, width, height, look };
     let blocks = vec![
-        Block::of(0, 1, page.findings()).prose(),
+        page.findings(),
         Block::of(1, 3, page.rates(steps)),
-        Block::of(2, if page.is_tall() { 3 } else { 2 }, page.worst_pair()).prose(),
+        Block::of(2, if page.is_tall() { 3 } else { 2 }, page.worst_pair()).prose(""),
         Block::of(3, 2, page.locks()),
         Block::of(4, 2, page.waiting_keys()),
         Block::of(5, 2, page.used_keys()),
         Block::of(6, 2, page.maps()),
-        Block::of(7, 1, page.cost()).prose(),
+        Block::of(7, 1, page.cost()).prose(""),
     ];
-    fitted(arrange(blocks, height, look), width, look)
+    fitted(arrange(blocks, &page), width, look)
 }
 
 /// Lines that belong together.
@@ -69,29 +69,36 @@ struct Block {
     rank: usize,
     /// With fewer lines it says nothing.
     least: usize,
-    /// Where it is cut, it must say so.
-    prose: bool,
+    /// Where it is cut it says so, and how to see the rest.
+    rest: Option<&'static str>,
     lines: Lines,
 }
 
 impl Block {
     fn of(rank: usize, least: usize, lines: Lines) -> Self {
-        Self { rank, least: least.min(lines.len()), prose: false, lines }
+        Self { rank, least: least.min(lines.len()), rest: None, lines }
     }
 
-    fn prose(self) -> Self {
-        Self { prose: true, ..self }
+    fn prose(self, rest: &'static str) -> Self {
+        Self { rest: Some(rest), ..self }
     }
 
     /// The first lines.
-    fn cut(mut self, rows: usize, look: Look) -> Lines {
-        let more = self.lines.len() > rows;
+    fn cut(mut self, rows: usize, page: &Page<'_>) -> Lines {
+        if self.lines.len() <= rows {
+            return self.lines;
+        }
         self.lines.truncate(rows);
-        if let Some(last) = self.lines.last_mut()
-            && more
-            && self.prose
+        if let Some(rest) = self.rest
+            && let Some(last) = self.lines.pop()
         {
-            last.spans.push(Span::raw(format!(" {}", look.mark(3))));
+            let mark = page.look.mark(3);
+            let is_marked = last.to_string().ends_with(mark);
+            let rest = if is_marked { rest.to_owned() } else { format!(" {mark}{rest}") };
+            let room = page.width.saturating_sub(units::width(&rest));
+            let mut last = fitted_line(last, room, page.look);
+            last.spans.push(Span::raw(rest));
+            self.lines.push(last);
         }
         self.lines
     }
@@ -99,7 +106,8 @@ impl Block {
 
 /// As many lines of each as there is room for: first of each what it needs, then of each
 /// enough, then a line between them, then the rest.
-fn arrange(blocks: Vec<Block>, height: usize, look: Look) -> Lines {
+fn arrange(blocks: Vec<Block>, on: &Page<'_>) -> Lines {
+    let height = on.height;
     let mut ranked: Vec<usize> = (0..blocks.len()).collect();
     ranked.sort_by_key(|&at| blocks[at].rank);
     let mut shown = vec![0; blocks.len()];
@@ -135,7 +143,7 @@ fn arrange(blocks: Vec<Block>, height: usize, look: Look) -> Lines {
         if parted && rows > 0 && !page.is_empty() {
             page.push(Line::default());
         }
-        page.extend(block.cut(rows, look));
+        page.extend(block.cut(rows, on));
     }
     page
 }
@@ -152,7 +160,7 @@ impl Page<'_> {
         self.height >= TALL
     }
 
-    fn findings(&self) -> Lines {
+    fn findings(&self) -> Block {
         let findings = &self.summary.findings;
         if findings.is_empty() {
             let quiet = self.summary.locks.iter().all(|lock| lock.wait.count == 0);
@@ -161,15 +169,27 @@ impl Page<'_> {
                 (true, false) => "Nobody waited for a lock. No rule has found anything.",
                 (false, _) => "No rule has found anything.",
             };
-            return paragraph(text, self.width, self.look);
+            return Block::of(0, 1, paragraph(text, self.width, self.look)).prose("");
         }
-        // In full where they leave room for the rest.
-        let whole: Lines =
-            findings.iter().flat_map(|finding| self.finding(finding, true)).collect();
-        if whole.len() <= self.height / 4 {
-            return whole;
+        let whole: Vec<Lines> =
+            findings.iter().map(|finding| self.finding(finding, true)).collect();
+        // In full where that leaves room for the rest: all of them, or the gravest.
+        let room = self.height / 4;
+        let all = whole.iter().map(Vec::len).sum::<usize>() <= room;
+        let first = whole[0].len() <= room / 2 + 1;
+        let mut lines = Lines::new();
+        let mut least = 1;
+        for (number, (finding, whole)) in findings.iter().zip(whole).enumerate() {
+            if all || number == 0 && first {
+                lines.extend(whole);
+            } else {
+                lines.extend(self.finding(finding, false));
+            }
+            if number == 0 {
+                least = lines.len();
+            }
         }
-        findings.iter().flat_map(|finding| self.finding(finding, false)).collect()
+        Block::of(0, least, lines).prose(" (n: all)")
     }
 
     fn finding(&self, finding: &Finding, whole: bool) -> Lines {

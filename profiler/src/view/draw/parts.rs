@@ -82,7 +82,8 @@ pub(super) fn fitted(lines: Lines, width: usize, look: Look) -> Lines {
     lines.into_iter().map(|line| fitted_line(line, width, look)).collect()
 }
 
-fn fitted_line(line: Line<'static>, width: usize, look: Look) -> Line<'static> {
+/// The line, no longer than the width.
+pub(super) fn fitted_line(line: Line<'static>, width: usize, look: Look) -> Line<'static> {
     if line.width() <= width {
         return line;
     }
