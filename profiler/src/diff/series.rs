@@ -17,6 +17,7 @@ const KEYS: usize = 100_000;
 /// What is compared: a recording or a part of one.
 #[derive(Debug)]
 pub struct Part {
+    /// All of it.
     pub summary: Summary,
     /// Of its intervals; each tells only the heaviest.
     pub(super) steps: Vec<Summary>,

@@ -36,7 +36,9 @@ pub(super) fn weights(summary: &Summary, by: By) -> BTreeMap<String, u64> {
     stacks.retain(|_, &mut weight| weight > 0);
     // Tools add them up, and what a damaged recording says may be any number.
     let most = u64::MAX / stacks.len().max(1) as u64;
-    stacks.values_mut().for_each(|weight| *weight = most.min(*weight));
+    for weight in stacks.values_mut() {
+        *weight = most.min(*weight);
+    }
     stacks
 }
 
