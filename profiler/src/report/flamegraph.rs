@@ -32,7 +32,8 @@ pub fn render_diff(before: &Summary, after: &Summary, by: By) -> Result<Vec<u8>,
             stacks.entry(stack).or_default()[side] = (weight as f64 * scale).round() as u64;
         }
     }
-    if stacks.is_empty() {
+    // Widths are those of the later one.
+    if stacks.values().all(|[_, is]| *is == 0) {
         return Err(ReportError::nothing(by));
     }
     let lines: Vec<String> =
