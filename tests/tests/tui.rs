@@ -25,6 +25,9 @@ impl Terminal {
     fn open() -> Result<Self> {
         let terminal = Self { socket: tempfile::tempdir()? };
         terminal.tmux(&["new-session", "-d", "-x", "140", "-y", "40", "env PS1='$ ' sh"])?;
+        // What a program in it copies is taken.
+        terminal.tmux(&["set-option", "-s", "set-clipboard", "on"])?;
+        terminal.shows(&["$"])?;
         Ok(terminal)
     }
 
@@ -35,6 +38,7 @@ impl Terminal {
             .args(args)
             .env_remove("TMUX")
             .env("TERM", "xterm-256color")
+            .env("LC_ALL", "C.UTF-8")
             .output()
             .context("running tmux; cargo xtask setup installs it")?;
         ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -50,9 +54,25 @@ impl Terminal {
         Ok(())
     }
 
+    fn types(&self, text: &str) -> Result<()> {
+        self.tmux(&["send-keys", "-l", text])?;
+        Ok(())
+    }
+
     fn enter(&self, line: &str) -> Result<()> {
-        self.tmux(&["send-keys", "-l", line])?;
+        self.types(line)?;
         self.press("Enter")
+    }
+
+    /// Presses the key until the screen shows all of this: figures come with time.
+    fn press_until(&self, key: &str, wanted: &[&str]) -> Result<()> {
+        eventually(&format!("{wanted:?} after {key}"), PATIENCE, || {
+            self.press(key)?;
+            std::thread::sleep(Duration::from_millis(300));
+            let screen = self.screen()?.to_lowercase();
+            Ok(wanted.iter().all(|text| screen.contains(&text.to_lowercase())))
+        })
+        .with_context(|| format!("the screen was\n{}", self.screen().unwrap_or_default()))
     }
 
     /// Waits until the screen shows all of this, whatever the case.
@@ -96,7 +116,6 @@ struct Session {
 impl Session {
     fn start() -> Result<Self> {
         let terminal = Terminal::open()?;
-        terminal.shows(&["$"])?;
         let reads = programs::newest_go("reads")?;
         let mut program = Program::hold(&reads, ["-goroutines", "2", "-span", "60s"])?;
         program.begin()?;
@@ -110,8 +129,10 @@ impl Session {
         ))?;
         // Its display, not the line that was typed.
         terminal.until(&["the display"], |screen| {
-            screen.contains("map[uint64]uint64") && !screen.contains("status=")
+            screen.contains("1 overview") && !screen.contains("status=")
         })?;
+        terminal.press("2")?;
+        terminal.shows(&["map[uint64]uint64"])?;
         ensure!(terminal.modes()?.contains("alternate=1"), "not on the alternate screen");
         Ok(Self { terminal, program, modes })
     }
@@ -162,7 +183,7 @@ fn keys() -> Result<()> {
     terminal.press("Down")?;
     terminal.press("Up")?;
     terminal.press("/")?;
-    terminal.tmux(&["send-keys", "-l", "no-such-map"])?;
+    terminal.types("no-such-map")?;
     terminal.press("Enter")?;
     terminal.until(&["no map left"], |screen| !screen.contains("map[uint64]uint64"))?;
     terminal.press("Escape")?;
@@ -211,4 +232,181 @@ fn resized() -> Result<()> {
     session.terminal.shows(&["map[uint64]uint64"])?;
     session.terminal.press("q")?;
     session.ended_cleanly("status=0")
+}
+
+/// The built-in workload in a folder of its own.
+struct Demo {
+    terminal: Terminal,
+    folder: TempDir,
+    modes: String,
+}
+
+impl Demo {
+    fn start(options: &str) -> Result<Self> {
+        let terminal = Terminal::open()?;
+        let folder = tempfile::tempdir()?;
+        let modes = terminal.modes()?;
+        terminal.enter(&format!("cd {}", quoted(folder.path())))?;
+        let mapprof = quoted(&binary());
+        let interval = "--interval 200ms";
+        terminal.enter(&format!("clear; {mapprof} demo {interval} {options}; echo status=$?"))?;
+        terminal.until(&["the display"], |screen| {
+            screen.contains("1 overview")
+                && screen.contains("events")
+                && !screen.contains("status=")
+        })?;
+        Ok(Self { terminal, folder, modes })
+    }
+
+    fn quit(self) -> Result<()> {
+        self.terminal.press("q")?;
+        self.terminal.shows(&["status=0"])?;
+        assert_eq!(self.terminal.modes()?, self.modes);
+        Ok(())
+    }
+
+    fn saved(&self, extension: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|is| is == extension) {
+                found.push(std::fs::read_to_string(path)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[test]
+fn every_table_opens_and_conditions_filter() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let demo = Demo::start("")?;
+    let terminal = &demo.terminal;
+    terminal.press("3")?;
+    terminal.shows(&["user:1", "margin"])?;
+    terminal.press("/")?;
+    terminal.types("oops > 1")?;
+    terminal.shows(&["no field \"oops\"", "ops.rate"])?;
+    terminal.press("C-u")?;
+    terminal.types("share < 5% and key ~ USER:1")?;
+    terminal.press("Enter")?;
+    terminal.until(&["no user:1"], |screen| {
+        screen.contains("user:1") && !screen.contains("\"user:1\"")
+    })?;
+    terminal.press("Escape")?;
+
+    terminal.press("Enter")?;
+    terminal.shows(&["in m1"])?;
+    terminal.press("Escape")?;
+    terminal.press("4")?;
+    terminal.shows(&["l1", "p99"])?;
+    terminal.press("c")?;
+    terminal.shows(&["wait.p99", "[ ]"])?;
+    for key in ["End", "Space"] {
+        terminal.press(key)?;
+    }
+    terminal.press("Escape")?;
+    terminal.until(&["no columns"], |screen| !screen.contains("[ ]"))?;
+    terminal.press("5")?;
+    terminal.shows(&["call site", "demo::serve"])?;
+    terminal.press("Enter")?;
+    terminal.press("Escape")?;
+    terminal.press("6")?;
+    terminal.shows(&["contention"])?;
+    terminal.press("7")?;
+    terminal.shows(&["time utc", "top key"])?;
+    terminal.press("Down")?;
+    terminal.press("Enter")?;
+    terminal.shows(&["interval", " ago"])?;
+    demo.quit()
+}
+
+#[test]
+fn the_past_a_flame_graph_a_report_and_a_copy() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let demo = Demo::start("")?;
+    let terminal = &demo.terminal;
+    terminal.press("4")?;
+    terminal.shows(&["l1"])?;
+    terminal.press_until("[", &["interval", "utc", " ago"])?;
+    // It stays where it is while time goes on.
+    let time = |screen: &str| {
+        let from = screen.find("interval ").map(|at| at + "interval ".len());
+        from.and_then(|from| screen.get(from..from + "12:03:04".len())).map(str::to_owned)
+    };
+    let before = time(&terminal.screen()?).context("no time")?;
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(time(&terminal.screen()?), Some(before));
+    terminal.press("}")?;
+    terminal.until(&["the newest"], |screen| !screen.contains(" ago"))?;
+    terminal.press("t")?;
+    terminal.shows(&["since start"])?;
+
+    terminal.press("f")?;
+    terminal.shows(&["flame", "heavier"])?;
+    terminal.press("Down")?;
+    terminal.press("Down")?;
+    terminal.press("Enter")?;
+    terminal.press("Escape")?;
+    terminal.press("Escape")?;
+    terminal.until(&["no flame graph"], |screen| !screen.contains("heavier"))?;
+
+    terminal.press("y")?;
+    terminal.shows(&["clipboard"])?;
+    let copied = terminal.tmux(&["show-buffer"])?;
+    ensure!(copied.starts_with("l1\t"), "copied {copied:?}");
+
+    terminal.press("e")?;
+    terminal.shows(&["saved "])?;
+    let texts = demo.saved("txt")?;
+    ensure!(texts.len() == 1 && texts[0].contains("LOCKS"), "saved {texts:?}");
+    let json: serde_json::Value = serde_json::from_str(&demo.saved("json")?.concat())?;
+    assert_eq!(json["schema"], "mapprof.summary.v1");
+    assert_eq!(json["locks"][0]["id"], "l1");
+
+    terminal.press("Space")?;
+    terminal.shows(&["paused"])?;
+    demo.quit()
+}
+
+#[test]
+fn the_mouse_is_taken_and_given_back() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let demo = Demo::start("")?;
+    let terminal = &demo.terminal;
+    ensure!(terminal.modes()?.contains("mouse=0"), "taken unasked");
+    terminal.press("m")?;
+    terminal.shows(&["the mouse is taken"])?;
+    ensure!(terminal.modes()?.contains("mouse=1"), "not taken");
+    // A click on the digit of the third tab, as xterm tells it (SGR, 1006).
+    let screen = terminal.screen()?;
+    let (y, line) =
+        screen.lines().enumerate().find(|(_, line)| line.contains(" 3 Keys")).context("no tabs")?;
+    let x = line.split(" 3 Keys").next().unwrap_or_default().chars().count() + 2;
+    terminal.types(&format!("\x1b[<0;{x};{}M", y + 1))?;
+    terminal.shows(&["user:1", "margin"])?;
+    demo.quit()
+}
+
+#[test]
+fn ascii_and_no_colours() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let demo = Demo::start("--ascii --theme none")?;
+    for key in ["2", "3", "4", "Enter", "Escape", "7", "f", "?", "1"] {
+        demo.terminal.press(key)?;
+        std::thread::sleep(Duration::from_millis(200));
+        let screen = demo.terminal.tmux(&["capture-pane", "-p", "-e"])?;
+        ensure!(screen.is_ascii(), "after {key}:\n{screen}");
+        let colours = ["38;5;", "48;5;"].map(|colour| screen.matches(colour).count());
+        assert_eq!(colours, [0, 0], "after {key}:\n{screen}");
+    }
+    demo.quit()
 }

@@ -2,7 +2,11 @@
 //!
 //! In: arguments. Out: [`Cli`].
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +20,7 @@ use crate::{
     kernel::Method,
     placement::Only,
     report,
+    view::{Look, Looks, ThemeChoice},
 };
 
 /// Which key and which lock is a running program fighting over?
@@ -36,14 +41,14 @@ pub(super) struct Cli {
     pub(super) command: Option<Command>,
     /// Of `top`.
     #[command(flatten)]
-    pub(super) top: ProfileArgs,
+    pub(super) top: TopArgs,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Watch a program live
-    Top(ProfileArgs),
+    Top(TopArgs),
     /// Profile a program and print one summary
     Stat(StatArgs),
     /// Profile a program into a file
@@ -220,6 +225,59 @@ pub(super) struct ShowArgs {
     pub(super) map: Option<String>,
 }
 
+/// How the live view is drawn.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct LookArgs {
+    /// Colours for a dark or a light terminal, or none [default: none where NO_COLOR is set,
+    /// else as COLORFGBG says, else dark]
+    #[arg(long, value_enum, value_name = "THEME")]
+    pub(super) theme: Option<ThemeArg>,
+    /// Draw with ASCII characters only; so it is without a UTF-8 locale
+    #[arg(long)]
+    pub(super) ascii: bool,
+    /// Take the mouse: its wheel scrolls, a click selects; `m` gives it back
+    #[arg(long)]
+    pub(super) mouse: bool,
+}
+
+/// `--theme`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ThemeArg {
+    /// For a dark background
+    Dark,
+    /// For a light background
+    Light,
+    /// No colours
+    None,
+}
+
+impl LookArgs {
+    /// As the view wants it, in this environment.
+    pub(super) fn looks(self) -> Looks {
+        self.looks_in(|name| std::env::var_os(name))
+    }
+
+    /// Of the locale's variables the first that is set counts (POSIX, Environment
+    /// Variables, 8.2).
+    fn looks_in(self, variable: impl Fn(&str) -> Option<OsString>) -> Looks {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let theme = match self.theme {
+            Some(ThemeArg::Dark) => ThemeChoice::Dark,
+            Some(ThemeArg::Light) => ThemeChoice::Light,
+            Some(ThemeArg::None) => ThemeChoice::None,
+            None => {
+                let colors = variable("COLORFGBG");
+                let colors = colors.as_deref().and_then(OsStr::to_str);
+                ThemeChoice::detect(variable("NO_COLOR").as_deref(), colors)
+            }
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        let locale = locale.unwrap_or_default().to_string_lossy().to_lowercase();
+        let utf8 = locale.contains("utf-8") || locale.contains("utf8");
+        Looks { look: Look::new(theme, self.ascii || !utf8), mouse: self.mouse }
+    }
+}
+
 /// A slice's length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interval(pub(super) Duration);
@@ -256,6 +314,17 @@ impl From<AttachArg> for Method {
             AttachArg::Perf => Self::Perf,
         }
     }
+}
+
+/// `mapprof top`
+#[derive(Args, Debug, Default)]
+pub(super) struct TopArgs {
+    /// What and how.
+    #[command(flatten)]
+    pub(super) profile: ProfileArgs,
+    /// How it is drawn.
+    #[command(flatten)]
+    pub(super) look: LookArgs,
 }
 
 /// `mapprof stat`
@@ -350,6 +419,9 @@ pub(super) struct DemoArgs {
     /// How.
     #[command(flatten)]
     pub(super) how: HowArgs,
+    /// How it is drawn.
+    #[command(flatten)]
+    pub(super) look: LookArgs,
 }
 
 #[cfg(test)]
@@ -367,7 +439,7 @@ mod tests {
     fn without_a_command_it_is_top() {
         let cli = Cli::try_parse_from(["mapprof", "--pid", "42"]).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.top.target.pid, Some(42));
+        assert_eq!(cli.top.profile.target.pid, Some(42));
     }
 
     #[test]
@@ -383,7 +455,7 @@ mod tests {
     fn switches_are_a_list_with_the_catalogs_names() {
         let parse = |list: &str| Cli::try_parse_from(["mapprof", "--pid", "1", "--with", list]);
         let cli = parse("waitgroup,cond,chan,runtime,spin").unwrap();
-        let names: Vec<_> = cli.top.choice.with().iter().map(|with| with.name()).collect();
+        let names: Vec<_> = cli.top.profile.choice.with().iter().map(|with| with.name()).collect();
         assert_eq!(names, ["waitgroup", "cond", "chan", "runtime", "spin"]);
         assert!(parse("channel").is_err());
     }
@@ -391,13 +463,38 @@ mod tests {
     #[test]
     fn keys_are_read_in_part_or_whole() {
         let parse = |n: &str| Cli::try_parse_from(["mapprof", "--pid", "1", "--key-bytes", n]);
-        assert_eq!(parse("1").unwrap().top.how.key_bytes, 1);
-        assert_eq!(parse("128").unwrap().top.how.key_bytes, 128);
+        assert_eq!(parse("1").unwrap().top.profile.how.key_bytes, 1);
+        assert_eq!(parse("128").unwrap().top.profile.how.key_bytes, 128);
         for wrong in ["0", "129", "300", "-1", "x"] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
         let cli = Cli::try_parse_from(["mapprof", "--pid", "1"]).unwrap();
-        assert_eq!(cli.top.how.key_bytes, 128);
+        assert_eq!(cli.top.profile.how.key_bytes, 128);
+    }
+
+    #[test]
+    fn colours_and_characters_follow_the_environment_and_options_come_first() {
+        let looks = |args: &[&str], set: &[(&str, &str)]| {
+            let cli = Cli::try_parse_from(["mapprof", "--pid", "1"].iter().chain(args)).unwrap();
+            cli.top.look.looks_in(|name| {
+                let found = set.iter().find(|(variable, _)| *variable == name);
+                found.map(|(_, value)| OsString::from(value))
+            })
+        };
+        let utf8 = ("LANG", "de_DE.UTF-8");
+        let look = |theme, ascii| Looks { look: Look::new(theme, ascii), mouse: false };
+        let (dark, light) = (ThemeChoice::Dark, ThemeChoice::Light);
+        assert_eq!(looks(&[], &[utf8]), look(dark, false));
+        assert_eq!(looks(&[], &[]), look(dark, true));
+        assert_eq!(looks(&["--ascii"], &[utf8]), look(dark, true));
+        assert_eq!(looks(&[], &[utf8, ("LC_ALL", "C")]), look(dark, true));
+        let ctype = [("LANG", "C"), ("LC_ALL", ""), ("LC_CTYPE", "C.utf8")];
+        assert_eq!(looks(&[], &ctype), look(dark, false));
+        assert_eq!(looks(&[], &[utf8, ("NO_COLOR", "1")]), look(ThemeChoice::None, false));
+        assert_eq!(looks(&[], &[utf8, ("NO_COLOR", "")]), look(dark, false));
+        assert_eq!(looks(&[], &[utf8, ("COLORFGBG", "0;15")]), look(light, false));
+        let given = looks(&["--theme", "light", "--mouse"], &[utf8, ("NO_COLOR", "1")]);
+        assert_eq!(given, Looks { mouse: true, ..look(light, false) });
     }
 
     #[test]

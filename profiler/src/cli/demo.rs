@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    args::{ChoiceArgs, DemoArgs, ProfileArgs, StatArgs, TargetArgs},
+    args::{ChoiceArgs, DemoArgs, ProfileArgs, StatArgs, TargetArgs, TopArgs},
     out, profile, top,
 };
 use crate::report::Format;
@@ -29,7 +29,8 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     let target = TargetArgs { pid: Some(workload.0.id() as i32), ..TargetArgs::default() };
     let (choice, mut how) = (ChoiceArgs::default(), args.how);
     if io::stdout().is_terminal() {
-        return top::run(&ProfileArgs { target, choice, how });
+        let profile = ProfileArgs { target, choice, how };
+        return top::run(&TopArgs { profile, look: args.look });
     }
     let duration = *how.duration.get_or_insert(SUMMARY_AFTER);
     out::note(&format!("profiling the built-in workload for {duration:?}"));

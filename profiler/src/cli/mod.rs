@@ -9,7 +9,9 @@ mod demo;
 mod doctor;
 mod launched;
 mod out;
+mod pictures;
 mod profile;
+mod save;
 mod silence;
 mod top;
 

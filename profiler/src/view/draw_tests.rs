@@ -1,5 +1,7 @@
 //! What is painted, on a terminal in memory.
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 use ratatui::{
     Terminal,
@@ -9,7 +11,7 @@ use ratatui::{
 };
 
 use super::{
-    Action, App, Tab,
+    Action, App, Picture, Request, Tab,
     draw::{self, Look, ThemeChoice},
     fixture,
     keys::BINDINGS,
@@ -80,6 +82,60 @@ fn tables() {
     golden("last_interval", &mut at(&[Action::Span]), &SIZES);
 }
 
+/// Pages by their own functions have goldens of theirs: `draw/tests.rs`.
+#[test]
+fn tabs_and_pages() {
+    golden("overview", &mut at(&[Action::Show(Tab::Overview)]), &SIZES);
+    golden("sites", &mut at(&[Action::Show(Tab::Sites), Action::Down]), &SIZES[1..]);
+    golden("contention", &mut at(&[Action::Show(Tab::Contention)]), &SIZES);
+    golden("timeline", &mut at(&[Action::Show(Tab::Timeline), Action::Down]), &SIZES);
+    golden("columns", &mut at(&[Action::Columns, Action::Down, Action::Down]), &SIZES[1..]);
+    let flame = [Action::Show(Tab::Locks), Action::Flame, Action::Inwards, Action::Inwards];
+    golden("flame_page", &mut at(&flame), &SIZES[1..]);
+    golden("site_page", &mut at(&[Action::Show(Tab::Sites), Action::Open]), &SIZES[1..2]);
+    golden("pair_page", &mut at(&[Action::Show(Tab::Contention), Action::Open]), &SIZES[1..2]);
+}
+
+#[test]
+fn the_past_says_when_it_was() {
+    let mut app = at(&[Action::Earlier]);
+    app.update(fixture::answer(&app.request()));
+    for _ in 0..4 {
+        app.on_action(Action::Earlier);
+    }
+    app.update(fixture::answer(&app.request()));
+    golden("past", &mut app, &SIZES);
+    for (width, height) in SIZES {
+        assert!(text(&mut app, (width, height)).contains("22:13:55"), "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_wrong_condition_is_said_to_be_one_while_it_is_typed() {
+    golden("filter_wrong", &mut filtered("oops > 1"), &SIZES);
+    let mut app = at(&[]);
+    app.tell("Saved here.");
+    assert!(text(&mut app, (80, 24)).ends_with("Saved here."));
+}
+
+#[test]
+fn what_is_clicked_is_what_is_there() {
+    for (width, height) in SIZES {
+        let mut app = at(&[Action::Down]);
+        let rows = rows(&paint(&mut app, (width, height), Look::default()));
+        let find = |what: &str| {
+            let (y, row) = rows.iter().enumerate().find(|(_, row)| row.contains(what))?;
+            Some((units::width(row.split(what).next()?) as u16, y as u16))
+        };
+        let (x, y) = find("m3").expect("a row");
+        app.on_action(Action::Click(x, y));
+        assert_eq!(app.cursor().0, 2, "{width}x{height}");
+        let (x, y) = find("4 Locks").or(find(" 4 ")).expect("a tab");
+        app.on_action(Action::Click(x + 1, y));
+        assert_eq!(app.tab(), Tab::Locks, "{width}x{height}");
+    }
+}
+
 #[test]
 fn details() {
     golden("lock", &mut at(&[Action::Show(Tab::Locks), Action::Open]), &SIZES);
@@ -101,7 +157,7 @@ fn keys_that_could_not_be_read() {
     map.unreadable_keys = 70_003;
     let mut app = App::new();
     app.update(picture);
-    for action in [Action::Down, Action::Open] {
+    for action in [Action::Show(Tab::Maps), Action::Down, Action::Open] {
         app.on_action(action);
     }
     golden("keys_unreadable", &mut app, &SIZES[1..2]);
@@ -128,6 +184,7 @@ fn pause_losses_and_ends() {
 
     let mut app = App::new();
     app.update(ended);
+    app.on_action(Action::Show(Tab::Maps));
     golden("ended_with_losses", &mut app, &SIZES);
     app.on_action(Action::Notices);
     golden("notices", &mut app, &SIZES[1..2]);
@@ -138,13 +195,15 @@ fn emptiness() {
     golden("waiting", &mut App::new(), &SIZES[1..2]);
     let mut app = App::new();
     app.update(fixture::empty());
+    golden("empty_overview", &mut app, &SIZES[1..2]);
+    app.on_action(Action::Show(Tab::Maps));
     golden("empty", &mut app, &SIZES);
 }
 
 #[test]
 fn the_help_lists_every_binding() {
     let mut app = at(&[Action::Help]);
-    let help = text(&mut app, (120, 60));
+    let help = text(&mut app, (120, 120));
     for binding in BINDINGS {
         let listed = help.lines().any(|line| {
             line.trim_start().starts_with(&binding.names()) && line.ends_with(binding.help)
@@ -152,10 +211,9 @@ fn the_help_lists_every_binding() {
         assert!(listed, "{}: {}", binding.names(), binding.help);
     }
     // Where it does not fit it can be scrolled to its end.
-    let last = BINDINGS.last().expect("there are bindings");
     text(&mut app, (40, 12));
     app.on_action(Action::Bottom);
-    assert!(text(&mut app, (40, 12)).contains(&last.names()));
+    assert!(text(&mut app, (40, 12)).contains("Not in the figures"));
 }
 
 #[test]
@@ -230,6 +288,7 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
     picture.ended = Some(evil.to_owned());
     let mut app = App::new();
     app.update(picture);
+    app.on_action(Action::Show(Tab::Maps));
     app.on_action(Action::Filter);
     for c in evil.chars() {
         app.on_action(Action::Type(c));
@@ -241,7 +300,18 @@ fn nothing_from_the_target_reaches_the_terminal_as_a_command() {
         Action::Back,
         Action::Show(Tab::Locks),
         Action::Open,
+        Action::Flame,
+        Action::Inwards,
+        Action::ZoomIn,
+        Action::Show(Tab::Sites),
+        Action::Open,
+        Action::Show(Tab::Contention),
+        Action::Open,
+        Action::Show(Tab::Timeline),
+        Action::Columns,
+        Action::Show(Tab::Overview),
         Action::Notices,
+        Action::Help,
     ];
     for action in tour {
         let buffer = paint(&mut app, (200, 60), Look::default());
@@ -298,11 +368,18 @@ fn any_small_terminal_will_do() {
         at(&[Action::Open, Action::Open]),
         at(&[Action::Help]),
         filtered("user"),
+        filtered("oops > 1"),
+        at(&[Action::Columns]),
+        at(&[Action::Show(Tab::Sites), Action::Open]),
+        at(&[Action::Show(Tab::Contention), Action::Open]),
+        at(&[Action::Show(Tab::Timeline)]),
+        at(&[Action::Show(Tab::Locks), Action::Flame, Action::Inwards]),
         App::new(),
         App::new(),
     ];
-    apps[8].update(ended);
-    apps[9].update(fixture::empty());
+    let [.., ending, nothing] = apps.as_mut_slice() else { panic!("there are apps") };
+    ending.update(ended);
+    nothing.update(fixture::empty());
     for app in &mut apps {
         for width in 1..=20 {
             for height in 1..=20 {
@@ -327,11 +404,62 @@ fn a_terminal_resized_to_nothing_comes_back() {
     assert_eq!(rows(terminal.backend().buffer()).join("\n"), before);
 }
 
+/// Ten thousand keys and a thousand locks.
+fn large() -> Picture {
+    let mut picture = fixture::picture();
+    let summary = &mut picture.total;
+    let key = summary.maps[0].keys[0].clone();
+    let keys = 0..10_000_u64;
+    summary.maps[0].keys = keys
+        .map(|n| {
+            let mut key = key.clone();
+            key.key = format!("\"user:{n}\"");
+            key.ops.lookup = n * 7919 % 100_003;
+            key
+        })
+        .collect();
+    let lock = summary.locks[0].clone();
+    summary.locks = (0..1_000)
+        .map(|n| {
+            let mut lock = lock.clone();
+            lock.id = format!("l{n}");
+            lock.wait.sum_ns = n * 7919 % 100_003;
+            lock
+        })
+        .collect();
+    picture
+}
+
+/// `cargo test -p mapprof --lib -- --ignored --nocapture a_large_picture`
+#[test]
+#[ignore = "measures"]
+fn a_large_picture_takes_so_long() {
+    for tab in Tab::ALL {
+        let mut app = at(&[Action::Show(tab)]);
+        let (mut updates, mut frames) = (Vec::new(), Vec::new());
+        let mut terminal = Terminal::new(TestBackend::new(200, 60)).expect("memory has no errors");
+        for _ in 0..20 {
+            let picture = large();
+            let began = Instant::now();
+            app.update(picture);
+            updates.push(began.elapsed());
+            let began = Instant::now();
+            let draw =
+                |frame: &mut ratatui::Frame<'_>| draw::draw(frame, &mut app, Look::default());
+            terminal.draw(draw).expect("memory has no errors");
+            frames.push(began.elapsed());
+        }
+        updates.sort_unstable();
+        frames.sort_unstable();
+        println!("{tab:?}: update {:?}, frame {:?} (medians)", updates[10], frames[10]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_picture_and_no_key_breaks_the_drawing(
-        steps in prop::collection::vec((any_action(), prop::option::weighted(0.3, any_picture()), 0..90u16, 0..40u16), 0..20)
+        steps in prop::collection::vec((any_action(), prop::option::weighted(0.3, any_picture()), 0..200u16, 0..60u16), 0..20)
     ) {
         let mut app = App::new();
         for (action, picture, width, height) in steps {
@@ -340,6 +468,11 @@ proptest! {
             }
             app.on_action(action);
             paint(&mut app, (width, height), Look::default());
+            // As the loop's other side would.
+            let request = app.request();
+            if request != Request::default() {
+                app.update(fixture::answer(&request));
+            }
         }
     }
 }

@@ -2,8 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{App, Picture, Point};
-use crate::model::summary::{Cost, Ops, Summary, Window};
+use super::{Action, App, At, Picture, Request, Tab, step_at};
+use crate::model::{
+    SliceTotals, Step, Subject, SubjectStep,
+    summary::{Cost, Ops, Summary, Window},
+};
+
+/// Wall clock of the first step, ns since the epoch: 2023-11-14T22:13:20Z.
+pub(super) const START: u64 = 1_700_000_000_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// A minute and a half of a Go program.
 pub(super) fn total() -> Summary {
@@ -38,24 +45,62 @@ pub(super) fn last() -> Summary {
 }
 
 pub(super) fn picture() -> Picture {
-    let history = (0..40u64).map(|second| Point {
-        events: 20_000 + second * second % 17 * 1_000,
-        duration_ns: 1_000_000_000,
-        wait_ns: second % 5 * 300_000_000,
+    let steps = (0..40u64).map(|second| Step {
+        totals: SliceTotals {
+            start_unix_ns: START + second * SECOND,
+            duration_ns: SECOND,
+            observed_ns: SECOND,
+            events: 20_000 + second * second % 17 * 1_000,
+            ops: 18_000 + second * second % 17 * 900,
+            waits: second % 5 * 100,
+            wait_ns: second % 5 * 300_000_000,
+            lost: u64::from(second == 7) * 12,
+            ..SliceTotals::default()
+        },
+        top_key: Some(Subject::Key { map: "m1".to_owned(), key: "\"user:42\"".to_owned() }),
+        top_lock: (second % 5 > 0).then(|| Subject::Lock("l1".to_owned())),
     });
     Picture {
         total: total(),
         last: last(),
-        history: history.collect(),
+        steps: steps.collect(),
+        at: None,
+        subject: None,
         notices: Vec::new(),
         ended: None,
     }
 }
 
+/// The maps of [`picture`].
 pub(super) fn app() -> App {
     let mut app = App::new();
     app.update(picture());
+    app.on_action(Action::Show(Tab::Maps));
     app
+}
+
+/// What a maker of pictures answers: [`picture`] with what is asked for.
+pub(super) fn answer(request: &Request) -> Picture {
+    let mut picture = picture();
+    let index = request.step.and_then(|start| step_at(&picture.steps, start));
+    picture.at = index.map(|index| At { index, summary: of_step(&picture.steps[index]) });
+    let steps = picture.steps.iter().map(|step| SubjectStep {
+        start_unix_ns: step.totals.start_unix_ns,
+        duration_ns: step.totals.duration_ns,
+        ops: Some(step.totals.ops / 2),
+        ..SubjectStep::default()
+    });
+    picture.subject = request.subject.clone().map(|subject| (subject, steps.collect()));
+    picture
+}
+
+/// One map, with as many lookups as the step had operations.
+pub(super) fn of_step(step: &Step) -> Summary {
+    let mut summary = last();
+    summary.window.start_unix_ns = step.totals.start_unix_ns;
+    summary.maps.truncate(1);
+    summary.maps[0].ops = Ops { lookup: step.totals.ops, ..Ops::default() };
+    summary
 }
 
 /// With nothing in it.

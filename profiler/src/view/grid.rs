@@ -3,7 +3,8 @@
 
 use std::cmp::Ordering;
 
-use crate::expr::{Expr, Figure};
+use crate::expr::{Expr, Figure, Relation, Term, Value};
+use crate::model::summary::Party;
 use crate::units;
 
 /// What a row is about; survives reordering and the next picture.
@@ -15,6 +16,12 @@ pub(super) enum RowId {
     Key(String, String),
     /// A lock, by id.
     Lock(String),
+    /// A call site, by its map's id and its frames in one text.
+    Site(String, String),
+    /// Who made whom wait, by the lock's id, the holder and the waiter.
+    Pair(String, Box<(Party, Party)>),
+    /// A step of the past, by its beginning, ns since the epoch.
+    Step(u64),
 }
 
 /// One cell.
@@ -32,6 +39,10 @@ pub(super) enum Cell {
     Time(u64),
     /// 0 to 1.
     Share(f64),
+    /// Half the width of an interval that a figure is in.
+    Within(u64),
+    /// A time of day, ns since the epoch.
+    Clock(u64),
     /// Not known.
     Absent,
 }
@@ -62,12 +73,25 @@ impl Cell {
         match self {
             Self::Text(text) => text.clone(),
             Self::Count(n) => units::count(*n),
-            Self::Margin(0) | Self::Absent => String::new(),
+            Self::Margin(0) | Self::Within(0) | Self::Absent => String::new(),
             Self::Margin(n) => format!("+{}", units::count(*n)),
             Self::Rate(r) => units::rate(*r),
             Self::Time(ns) => units::time(*ns),
             Self::Share(of_one) => units::share(*of_one),
+            Self::Within(n) => format!("±{}", units::count(*n)),
+            Self::Clock(unix_ns) => clock(*unix_ns),
         }
+    }
+
+    fn figure(&self) -> Option<Figure> {
+        Some(match self {
+            Self::Text(text) => Figure::Text(text.clone()),
+            Self::Count(n) | Self::Margin(n) | Self::Within(n) | Self::Time(n) | Self::Clock(n) => {
+                Figure::Number(*n as f64)
+            }
+            Self::Rate(figure) | Self::Share(figure) => Figure::Number(*figure),
+            Self::Absent => return None,
+        })
     }
 
     /// Most first for figures, A to Z for text; what is absent comes last even
@@ -80,6 +104,8 @@ impl Cell {
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
             (Self::Count(a), Self::Count(b))
             | (Self::Margin(a), Self::Margin(b))
+            | (Self::Within(a), Self::Within(b))
+            | (Self::Clock(a), Self::Clock(b))
             | (Self::Time(a), Self::Time(b)) => b.cmp(a),
             (Self::Rate(a), Self::Rate(b)) | (Self::Share(a), Self::Share(b)) => b.total_cmp(a),
             _ => Ordering::Equal,
@@ -88,11 +114,19 @@ impl Cell {
     }
 }
 
+/// The time of day, UTC: `12:03:04`.
+pub(super) fn clock(unix_ns: u64) -> String {
+    let seconds = unix_ns / 1_000_000_000;
+    format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+}
+
 /// A column's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Title, unique in its table.
     pub(super) title: &'static str,
+    /// What conditions call it: `wait.p99`. The title in small letters will do, too.
+    pub(super) field: &'static str,
     /// Columns of the terminal it needs.
     pub(super) width: u16,
     /// The lower, the longer it stays when the terminal gets narrow.
@@ -100,12 +134,14 @@ pub(super) struct Head {
     /// Text stands left, takes room that is left over, and is what the filter
     /// looks at; figures stand right and keep their width.
     pub(super) text: bool,
+    /// Not shown unless it is chosen.
+    pub(super) extra: bool,
 }
 
 impl Head {
     /// A column of text.
     pub(super) const fn text(title: &'static str, rank: u8, width: u16) -> Self {
-        Self { title, width, rank, text: true }
+        Self { title, field: title, width, rank, text: true, extra: false }
     }
 
     /// A column of figures.
@@ -113,7 +149,84 @@ impl Head {
         // Every figure fits six columns; a title needs one more for the sort mark.
         let title_width = title.len() as u16 + 1;
         let width = if title_width > 6 { title_width } else { 6 };
-        Self { title, width, rank, text: false }
+        Self { title, field: title, width, rank, text: false, extra: false }
+    }
+
+    /// A column of times of day.
+    pub(super) const fn clock(title: &'static str, rank: u8) -> Self {
+        let mut head = Self::figure(title, rank);
+        if head.width < 8 {
+            head.width = 8;
+        }
+        head
+    }
+
+    /// A column of figures that is not shown unless it is chosen.
+    pub(super) const fn extra(title: &'static str) -> Self {
+        let mut head = Self::figure(title, u8::MAX);
+        head.extra = true;
+        head
+    }
+
+    /// What conditions call it.
+    pub(super) const fn named(mut self, field: &'static str) -> Self {
+        self.field = field;
+        self
+    }
+
+    fn is(&self, field: &str) -> bool {
+        self.field == field || self.title.to_lowercase() == field
+    }
+
+    /// What a condition on it may not be, if this is so.
+    fn misuse(&self, term: &Term) -> Option<String> {
+        let exact = matches!(term.relation, Relation::Equal | Relation::Unequal);
+        let contains = term.relation == Relation::Contains;
+        let is_text = matches!(term.value, Value::Text(_));
+        match self.text {
+            true if !exact && !contains => Some(format!("{} is text: use = != or ~", term.field)),
+            false if contains || is_text => {
+                Some(format!("{} is a figure, as in {0} > 5", term.field))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How a table is to be arranged.
+#[derive(Clone, Debug)]
+pub(super) struct Arrangement {
+    /// Title of the column.
+    pub(super) sort: &'static str,
+    /// Least first; texts from Z to A.
+    pub(super) inverted: bool,
+    /// Text or condition.
+    pub(super) filter: String,
+    /// Titles of columns that are chosen, or chosen not to be shown.
+    pub(super) columns: Vec<(&'static str, bool)>,
+}
+
+impl Arrangement {
+    /// Everything, by this column.
+    pub(super) fn by(sort: &'static str) -> Self {
+        Self { sort, inverted: false, filter: String::new(), columns: Vec::new() }
+    }
+
+    /// Whether the column was chosen or is there by itself.
+    pub(super) fn shows(&self, head: &Head) -> bool {
+        self.chosen(head).unwrap_or(!head.extra)
+    }
+
+    fn chosen(&self, head: &Head) -> Option<bool> {
+        let found = self.columns.iter().find(|(title, _)| *title == head.title);
+        found.map(|(_, on)| *on)
+    }
+
+    /// Shows the column, or no longer.
+    pub(super) fn toggle(&mut self, head: &Head) {
+        let on = !self.shows(head);
+        self.columns.retain(|(title, _)| *title != head.title);
+        self.columns.push((head.title, on));
     }
 }
 
@@ -124,19 +237,6 @@ pub(super) struct Row {
     pub(super) id: RowId,
     /// A cell per head.
     pub(super) cells: Vec<Cell>,
-}
-
-impl Row {
-    /// What stands in the column of this title, for conditions.
-    fn figure(&self, heads: &[Head], title: &str) -> Option<Figure> {
-        let column = heads.iter().position(|head| head.title.to_lowercase() == title)?;
-        Some(match self.cells.get(column)? {
-            Cell::Text(text) => Figure::Text(text.clone()),
-            Cell::Count(n) | Cell::Margin(n) | Cell::Time(n) => Figure::Number(*n as f64),
-            Cell::Rate(figure) | Cell::Share(figure) => Figure::Number(*figure),
-            Cell::Absent => return None,
-        })
-    }
 }
 
 /// A column: its head and what stands in it for an item.
@@ -151,51 +251,88 @@ pub(super) struct Grid {
     pub(super) rows: Vec<Row>,
     /// Rows there were before the filter.
     pub(super) unfiltered: usize,
+    /// Why the filter is no condition although it looks like one.
+    pub(super) complaint: Option<String>,
+    /// Rank of each column, where it is shown.
+    ranks: Vec<Option<u8>>,
     /// Widest text per column, for columns of text.
     wanted: Vec<u16>,
+    /// Whether a column has a figure in any row.
+    figures: Vec<bool>,
 }
 
 impl Grid {
-    /// A row for each item.
-    pub(super) fn new<I>(items: &[I], id: impl Fn(&I) -> RowId, columns: &[Column<'_, I>]) -> Self {
-        let rows: Vec<Row> = items
+    /// A row for each item: those with the filter in one of their texts, or for which it
+    /// holds where it is a condition on columns, in order. Cells that nobody wants to
+    /// see are not made.
+    pub(super) fn new<I>(
+        items: &[I],
+        id: impl Fn(&I) -> RowId,
+        columns: &[Column<'_, I>],
+        by: &Arrangement,
+    ) -> Self {
+        let heads: Vec<Head> = columns.iter().map(|(head, _)| *head).collect();
+        let filter = Filter::of(&by.filter, &heads);
+        let needed: Vec<bool> = heads
             .iter()
-            .map(|item| Row {
-                id: id(item),
-                cells: columns.iter().map(|(_, cell)| cell(item)).collect(),
-            })
+            .map(|head| by.shows(head) || head.title == by.sort || filter.looks_at(head))
             .collect();
-        Self {
-            heads: columns.iter().map(|(head, _)| *head).collect(),
-            unfiltered: rows.len(),
+        let cells = |item: &I| {
+            let cell = |((_, cell), needed): (&Column<'_, I>, &bool)| {
+                if *needed { cell(item) } else { Cell::Absent }
+            };
+            columns.iter().zip(&needed).map(cell).collect::<Vec<_>>()
+        };
+        let rows = items.iter().map(|item| (item, cells(item)));
+        let rows = rows.filter(|(_, cells)| filter.admits(&heads, cells));
+        let rows = rows.map(|(item, cells)| Row { id: id(item), cells }).collect();
+        let rank = |head: &Head| {
+            by.shows(head).then(|| match by.chosen(head) {
+                Some(_) => head.rank.min(ESSENTIAL + 1),
+                None => head.rank,
+            })
+        };
+        let mut grid = Self {
+            ranks: heads.iter().map(rank).collect(),
+            heads,
+            unfiltered: items.len(),
             rows,
+            complaint: filter.complaint(),
             wanted: Vec::new(),
+            figures: Vec::new(),
+        };
+        grid.sort(by);
+        let columns = 0..grid.heads.len();
+        grid.wanted = columns.clone().map(|column| grid.widest(column)).collect();
+        grid.figures = columns.map(|column| grid.has_figures(column)).collect();
+        grid
+    }
+
+    fn sort(&mut self, by: &Arrangement) {
+        if let Some(column) = self.heads.iter().position(|head| head.title == by.sort) {
+            self.rows.sort_by(|a, b| a.cells[column].order(&b.cells[column], by.inverted));
         }
     }
 
-    /// Keeps the rows with `filter` in one of their texts, or for which it holds where it
-    /// is a condition on columns, in order of the column titled `sort`.
-    pub(super) fn arrange(mut self, filter: &str, sort: &str, inverted: bool) -> Self {
-        if let Ok(expr) = Expr::parse(filter) {
-            let heads = self.heads.clone();
-            self.rows.retain(|row| expr.holds(|field| row.figure(&heads, field)));
-        } else if !filter.is_empty() {
-            let filter = filter.to_lowercase();
-            self.rows.retain(|row| {
-                row.cells.iter().any(
-                    |cell| matches!(cell, Cell::Text(text) if text.to_lowercase().contains(&filter)),
-                )
-            });
-        }
-        if let Some(column) = self.heads.iter().position(|head| head.title == sort) {
-            self.rows.sort_by(|a, b| a.cells[column].order(&b.cells[column], inverted));
-        }
-        self.wanted = (0..self.heads.len()).map(|column| self.widest(column)).collect();
-        self
+    /// Whether the column is to be shown where there is room.
+    pub(super) fn shows(&self, column: usize) -> bool {
+        self.ranks.get(column).is_some_and(Option::is_some)
+    }
+
+    /// What is shown of a row, where there is room, for other programs.
+    pub(super) fn tab_separated(&self, row: &Row) -> String {
+        let shown = row.cells.iter().enumerate().filter(|(column, _)| self.shows(*column));
+        let clean = |(_, cell): (usize, &Cell)| units::clean(&cell.show()).into_owned();
+        shown.map(clean).collect::<Vec<_>>().join("\t")
     }
 
     fn widest(&self, column: usize) -> u16 {
+        if !self.heads[column].text {
+            return 0;
+        }
         let widths = self.rows.iter().map(|row| match &row.cells[column] {
+            // Most are, and cleaned text has a column for each of its characters then.
+            Cell::Text(text) if text.is_ascii() => text.len(),
             Cell::Text(text) => units::width(text),
             _ => 0,
         });
@@ -208,9 +345,10 @@ impl Grid {
     /// text, then as many others as fit; what is left over goes to text.
     pub(super) fn fit(&self, width: u16) -> Vec<(usize, u16)> {
         let says = |column: &usize| self.rows.is_empty() || self.says_something(*column);
-        let mut by_rank: Vec<usize> = (0..self.heads.len()).filter(says).collect();
-        by_rank.sort_by_key(|&column| self.heads[column].rank);
-        let essential = by_rank.partition_point(|&column| self.heads[column].rank <= ESSENTIAL);
+        let shown = (0..self.heads.len()).filter(|&column| self.shows(column));
+        let mut by_rank: Vec<usize> = shown.filter(says).collect();
+        by_rank.sort_by_key(|&column| self.ranks[column]);
+        let essential = by_rank.partition_point(|&column| self.ranks[column] <= Some(ESSENTIAL));
         let (essential, others) = by_rank.split_at(essential);
 
         let mut fitting = Fitting { left: width, chosen: Vec::new() };
@@ -226,11 +364,15 @@ impl Grid {
         fitting.chosen
     }
 
+    fn has_figures(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row.cells[column] != Cell::Absent)
+    }
+
     fn says_something(&self, column: usize) -> bool {
         if self.heads[column].text {
             return self.wanted(column) > 0;
         }
-        self.rows.iter().any(|row| row.cells[column] != Cell::Absent)
+        self.figures.get(column).is_some_and(|some| *some)
     }
 
     /// Text that is short everywhere takes no more room than that.
@@ -256,6 +398,71 @@ impl Grid {
     fn wanted(&self, column: usize) -> u16 {
         self.wanted.get(column).copied().unwrap_or(0)
     }
+}
+
+/// What is typed to narrow a table.
+enum Filter {
+    All,
+    /// In small letters.
+    Text(String),
+    Condition(Expr),
+    /// Looks like a condition, and is taken for text.
+    Wrong(String, String),
+}
+
+impl Filter {
+    fn of(filter: &str, heads: &[Head]) -> Self {
+        let text = || filter.to_lowercase();
+        if filter.is_empty() {
+            return Self::All;
+        }
+        if !filter.contains(['<', '>', '=', '~']) {
+            return Self::Text(text());
+        }
+        match Expr::parse(filter) {
+            Err(error) => Self::Wrong(text(), error.to_string()),
+            Ok(expr) => match expr.0.iter().find_map(|term| wrong(term, heads)) {
+                Some(why) => Self::Wrong(text(), why),
+                None => Self::Condition(expr),
+            },
+        }
+    }
+
+    fn looks_at(&self, head: &Head) -> bool {
+        match self {
+            Self::Condition(expr) => expr.0.iter().any(|term| head.is(&term.field)),
+            _ => false,
+        }
+    }
+
+    fn admits(&self, heads: &[Head], cells: &[Cell]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Text(filter) | Self::Wrong(filter, _) => cells.iter().any(
+                |cell| matches!(cell, Cell::Text(text) if text.to_lowercase().contains(filter)),
+            ),
+            Self::Condition(expr) => expr.holds(|field| {
+                let column = heads.iter().position(|head| head.is(field))?;
+                cells.get(column)?.figure()
+            }),
+        }
+    }
+
+    fn complaint(self) -> Option<String> {
+        match self {
+            Self::Wrong(_, why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a term, if anything.
+fn wrong(term: &Term, heads: &[Head]) -> Option<String> {
+    if let Some(head) = heads.iter().find(|head| head.is(&term.field)) {
+        return head.misuse(term);
+    }
+    let fields: Vec<String> = heads.iter().map(|head| head.field.to_lowercase()).collect();
+    Some(format!("no field {:?}; there are {}", term.field, fields.join(" ")))
 }
 
 /// Highest rank of columns that give way last.
@@ -295,7 +502,7 @@ impl Fitting {
 mod tests {
     use super::*;
 
-    fn grid(items: &[(&str, Option<u64>)]) -> Grid {
+    fn arranged(items: &[(&str, Option<u64>)], by: &Arrangement) -> Grid {
         let known = |n: Option<u64>| n.map_or(Cell::Absent, Cell::Count);
         Grid::new(
             items,
@@ -304,8 +511,15 @@ mod tests {
                 (Head::text("Name", 0, 8), &|(name, _)| Cell::text(name)),
                 (Head::figure("ops", 1), &|(_, n)| known(*n)),
                 (Head::text("Where", 4, 10), &|_| Cell::text("main.(*Cache).Get cache.go:42")),
+                (Head::extra("p99").named("ops.p99"), &|(_, n)| known(n.map(|n| n * 10))),
             ],
+            by,
         )
+    }
+
+    fn grid(items: &[(&str, Option<u64>)], filter: &str, sort: &'static str) -> Grid {
+        let filter = filter.to_owned();
+        arranged(items, &Arrangement { filter, ..Arrangement::by(sort) })
     }
 
     fn names(grid: &Grid) -> Vec<String> {
@@ -317,36 +531,76 @@ mod tests {
 
     #[test]
     fn figures_sort_most_first_and_the_absent_stay_last() {
-        assert_eq!(names(&grid(&ITEMS).arrange("", "ops", false)), ["A", "b", "c", "unknown"]);
-        assert_eq!(names(&grid(&ITEMS).arrange("", "ops", true)), ["b", "c", "A", "unknown"]);
-        assert_eq!(names(&grid(&ITEMS).arrange("", "Name", false)), ["A", "b", "c", "unknown"]);
+        let inverted = Arrangement { inverted: true, ..Arrangement::by("ops") };
+        let inverted = arranged(&ITEMS, &inverted);
+        assert_eq!(names(&grid(&ITEMS, "", "ops")), ["A", "b", "c", "unknown"]);
+        assert_eq!(names(&inverted), ["b", "c", "A", "unknown"]);
+        assert_eq!(names(&grid(&ITEMS, "", "Name")), ["A", "b", "c", "unknown"]);
     }
 
     #[test]
     fn the_filter_ignores_case_and_looks_at_text_only() {
-        let filtered = grid(&ITEMS).arrange("UNK", "ops", false);
+        let filtered = grid(&ITEMS, "UNK", "ops");
         assert_eq!(names(&filtered), ["unknown"]);
         assert_eq!(filtered.unfiltered, 4);
-        assert!(grid(&ITEMS).arrange("7", "ops", false).rows.is_empty());
+        assert!(grid(&ITEMS, "7", "ops").rows.is_empty());
     }
 
     #[test]
     fn a_filter_may_be_a_condition_on_columns() {
-        let of = |filter| names(&grid(&ITEMS).arrange(filter, "ops", false));
+        let of = |filter| names(&grid(&ITEMS, filter, "ops"));
         assert_eq!(of("ops > 2"), ["A"]);
         assert_eq!(of("ops >= 2 and name ~ C"), ["c"]);
-        assert!(of("other > 2").is_empty());
+        // Also on those that nobody sees.
+        assert_eq!(of("ops.p99 > 20"), ["A"]);
+    }
+
+    #[test]
+    fn what_looks_like_a_condition_and_is_none_is_text_and_said_to_be() {
+        let items = [("a=b", Some(1)), ("c", Some(2))];
+        let complaint = |filter| grid(&items, filter, "ops").complaint.unwrap_or_default();
+        assert!(
+            complaint("other > 2").contains("no field \"other\"; there are name ops where ops.p99")
+        );
+        assert!(complaint("ops >").contains("nothing to compare with"));
+        assert!(complaint("name > 5").contains("name is text"));
+        assert!(complaint("ops ~ 5").contains("ops is a figure"));
+        assert!(complaint("ops > many").contains("ops is a figure"));
+        for right in ["", "name", "ops > 2", "name = c", "where ~ cache and ops < 1k"] {
+            assert_eq!(complaint(right), "", "{right}");
+        }
+        assert_eq!(names(&grid(&items, "A=B", "ops")), ["a=b"]);
+    }
+
+    #[test]
+    fn columns_are_shown_or_not_as_chosen() {
+        let mut by = Arrangement::by("ops");
+        assert_eq!(arranged(&ITEMS, &by).fit(60), [(0, 7), (1, 6), (2, 29)]);
+        let heads = arranged(&ITEMS, &by).heads;
+        by.toggle(&heads[3]);
+        by.toggle(&heads[2]);
+        let grid = arranged(&ITEMS, &by);
+        assert_eq!(grid.fit(60), [(0, 7), (1, 6), (3, 6)]);
+        assert_eq!(grid.tab_separated(&grid.rows[0]), "A\t7\t70");
+        by.toggle(&heads[3]);
+        assert_eq!(arranged(&ITEMS, &by).fit(60), [(0, 7), (1, 6)]);
+    }
+
+    #[test]
+    fn a_time_of_day_is_utc() {
+        assert_eq!(clock(1_700_000_000_000_000_000), "22:13:20");
+        assert_eq!(clock(0), "00:00:00");
     }
 
     #[test]
     fn columns_that_say_nothing_are_left_out() {
-        let grid = grid(&ITEMS[1..2]).arrange("", "ops", false);
+        let grid = grid(&ITEMS[1..2], "", "ops");
         assert_eq!(grid.fit(60), [(0, 7), (2, 29)]);
     }
 
     #[test]
     fn narrow_terminals_lose_columns_by_rank() {
-        let grid = grid(&ITEMS).arrange("", "ops", false);
+        let grid = grid(&ITEMS, "", "ops");
         assert_eq!(grid.fit(60), [(0, 7), (1, 6), (2, 29)]);
         assert_eq!(grid.fit(30), [(0, 7), (1, 6), (2, 15)]);
         assert_eq!(grid.fit(20), [(0, 7), (1, 6)]);

@@ -21,11 +21,29 @@ pub enum Action {
     PreviousTab,
     Show(Tab),
     Sort,
+    SortBack,
     Invert,
+    Columns,
+    Toggle,
     Filter,
     Span,
+    Earlier,
+    Later,
+    Oldest,
+    Newest,
     Pause,
     Notices,
+    Flame,
+    NextBy,
+    Outwards,
+    Inwards,
+    Left,
+    Right,
+    ZoomIn,
+    ZoomOut,
+    Save,
+    Copy,
+    Mouse,
     Help,
     Quit,
     /// Into the filter.
@@ -34,15 +52,36 @@ pub enum Action {
     EraseAll,
     Accept,
     Cancel,
+    WheelUp,
+    WheelDown,
+    /// On this column and row of the terminal.
+    Click(u16, u16),
 }
 
-/// What keys mean depends on whether a filter is being typed.
+/// What keys mean depends on where one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Keys are commands.
     Command,
     /// Keys are text.
     Filter,
+    /// Keys choose columns.
+    Columns,
+    /// Keys walk through a flame graph.
+    Flame,
+}
+
+impl Mode {
+    /// In the order of the help, with its titles.
+    pub(super) const ALL: [(Self, &'static str); 4] = [
+        (Self::Command, "Keys"),
+        (
+            Self::Filter,
+            "While typing a filter: text, or a condition as in wait.p99 > 5ms and ops >= 1k",
+        ),
+        (Self::Columns, "While choosing columns"),
+        (Self::Flame, "In a flame graph"),
+    ];
 }
 
 /// A key as it is pressed.
@@ -125,89 +164,179 @@ const fn char(c: char) -> Key {
     Key::plain(KeyCode::Char(c))
 }
 
-const fn command(
+const fn bind(
+    mode: Mode,
     chords: &'static [Chord],
     action: Action,
     help: &'static str,
     footer: Option<&'static str>,
 ) -> Binding {
-    Binding { mode: Mode::Command, chords, action, help, footer }
+    Binding { mode, chords, action, help, footer }
 }
 
-const fn editing(
-    chords: &'static [Chord],
-    action: Action,
-    help: &'static str,
-    footer: Option<&'static str>,
-) -> Binding {
-    Binding { mode: Mode::Filter, chords, action, help, footer }
-}
+use Mode::{Columns as C, Command as N, Filter as F, Flame as W};
 
 /// Every key there is. The footer takes them in this order until it is full.
 pub(super) const BINDINGS: &[Binding] = &[
-    command(chords![char('q'); Key::ctrl('c')], Action::Quit, "quit", Some("quit")),
-    command(chords![char('?')], Action::Help, "this help", Some("help")),
-    command(
+    bind(N, chords![char('q'); Key::ctrl('c')], Action::Quit, "quit", Some("quit")),
+    bind(N, chords![char('?')], Action::Help, "this help", Some("help")),
+    bind(
+        N,
         chords![key(KeyCode::Enter)],
         Action::Open,
-        "open: a map's keys; a key's or lock's detail",
+        "open: a map's keys; a step of the timeline; all about any other row",
         Some("open"),
     ),
-    command(chords![key(KeyCode::Esc)], Action::Back, "back; clear the filter", Some("back")),
-    command(chords![char('/')], Action::Filter, "filter rows by text", Some("filter")),
-    command(chords![char('s')], Action::Sort, "sort by the next column", Some("sort")),
-    command(chords![char('S'); char('i')], Action::Invert, "invert the order", Some("invert")),
-    command(
+    bind(N, chords![key(KeyCode::Esc)], Action::Back, "back; clear the filter", Some("back")),
+    bind(N, chords![char('/')], Action::Filter, "filter rows by text or condition", Some("filter")),
+    bind(N, chords![char('s'); char('>')], Action::Sort, "sort by the next column", Some("sort")),
+    bind(N, chords![char('<')], Action::SortBack, "sort by the column before", None),
+    bind(N, chords![char('S'); char('i')], Action::Invert, "invert the order", Some("invert")),
+    bind(
+        N,
         chords![char(' ')],
         Action::Pause,
         "pause or resume the picture; measuring goes on",
         Some("pause"),
     ),
-    command(
+    bind(N, chords![char('[')], Action::Earlier, "an interval back in time", Some("earlier")),
+    bind(N, chords![char(']')], Action::Later, "an interval forward", Some("later")),
+    bind(N, chords![char('{')], Action::Oldest, "the oldest interval", None),
+    bind(N, chords![char('}')], Action::Newest, "the newest interval, and stay there", None),
+    bind(
+        N,
         chords![char('t')],
         Action::Span,
         "since start, or the last interval",
         Some("interval"),
     ),
-    command(
+    bind(N, chords![char('f')], Action::Flame, "flame graph of the row, or of all", Some("flame")),
+    bind(N, chords![char('c')], Action::Columns, "choose columns", Some("columns")),
+    bind(
+        N,
+        chords![char('e')],
+        Action::Save,
+        "save what is shown as a report, text and JSON, in the current directory",
+        Some("save"),
+    ),
+    bind(
+        N,
+        chords![char('y')],
+        Action::Copy,
+        "copy the row through the terminal's clipboard (OSC 52)",
+        Some("copy"),
+    ),
+    bind(N, chords![char('m')], Action::Mouse, "take the mouse, or give it back", None),
+    bind(
+        N,
         chords![key(KeyCode::Tab); key(KeyCode::Right); char('l')],
         Action::NextTab,
         "next table",
         Some("next"),
     ),
-    command(
+    bind(
+        N,
         chords![key(KeyCode::BackTab); key(KeyCode::Left); char('h')],
         Action::PreviousTab,
         "previous table",
         None,
     ),
-    command(chords![char('1')], Action::Show(Tab::Maps), "maps", None),
-    command(
-        chords![char('2')],
+    bind(N, chords![char('1')], Action::Show(Tab::Overview), "overview", None),
+    bind(N, chords![char('2')], Action::Show(Tab::Maps), "maps", None),
+    bind(
+        N,
+        chords![char('3')],
         Action::Show(Tab::Keys),
         "keys of all maps, or of the opened one",
         None,
     ),
-    command(chords![char('3')], Action::Show(Tab::Locks), "locks", None),
-    command(chords![char('n')], Action::Notices, "notices and findings in full", Some("notices")),
-    command(chords![key(KeyCode::Up); char('k')], Action::Up, "up", None),
-    command(chords![key(KeyCode::Down); char('j')], Action::Down, "down", None),
-    command(chords![key(KeyCode::PageUp); Key::ctrl('b')], Action::PageUp, "a page up", None),
-    command(chords![key(KeyCode::PageDown); Key::ctrl('f')], Action::PageDown, "a page down", None),
-    command(
+    bind(N, chords![char('4')], Action::Show(Tab::Locks), "locks", None),
+    bind(N, chords![char('5')], Action::Show(Tab::Sites), "call sites of maps", None),
+    bind(N, chords![char('6')], Action::Show(Tab::Contention), "who makes whom wait", None),
+    bind(N, chords![char('7')], Action::Show(Tab::Timeline), "the past, step by step", None),
+    bind(N, chords![char('n')], Action::Notices, "notices and findings in full", Some("notices")),
+    bind(N, chords![key(KeyCode::Up); char('k')], Action::Up, "up", None),
+    bind(N, chords![key(KeyCode::Down); char('j')], Action::Down, "down", None),
+    bind(N, chords![key(KeyCode::PageUp); Key::ctrl('b')], Action::PageUp, "a page up", None),
+    bind(N, chords![key(KeyCode::PageDown); Key::ctrl('f')], Action::PageDown, "a page down", None),
+    bind(
+        N,
         chords![char('g'), char('g'); key(KeyCode::Home)],
         Action::Top,
         "to the top, and stay there",
         None,
     ),
-    command(chords![char('G'); key(KeyCode::End)], Action::Bottom, "to the bottom", None),
-    editing(chords![key(KeyCode::Enter)], Action::Accept, "keep the filter", Some("keep")),
-    editing(chords![key(KeyCode::Esc)], Action::Cancel, "drop the filter", Some("drop")),
-    editing(chords![key(KeyCode::Backspace)], Action::Erase, "erase a character", None),
-    editing(chords![Key::ctrl('u')], Action::EraseAll, "erase all", None),
-    editing(chords![key(KeyCode::Up)], Action::Up, "up", None),
-    editing(chords![key(KeyCode::Down)], Action::Down, "down", None),
-    editing(chords![Key::ctrl('c')], Action::Quit, "quit", None),
+    bind(N, chords![char('G'); key(KeyCode::End)], Action::Bottom, "to the bottom", None),
+    bind(F, chords![key(KeyCode::Enter)], Action::Accept, "keep the filter", Some("keep")),
+    bind(F, chords![key(KeyCode::Esc)], Action::Cancel, "drop the filter", Some("drop")),
+    bind(F, chords![key(KeyCode::Backspace)], Action::Erase, "erase a character", None),
+    bind(F, chords![Key::ctrl('u')], Action::EraseAll, "erase all", None),
+    bind(F, chords![key(KeyCode::Up)], Action::Up, "up", None),
+    bind(F, chords![key(KeyCode::Down)], Action::Down, "down", None),
+    bind(F, chords![Key::ctrl('c')], Action::Quit, "quit", None),
+    bind(
+        C,
+        chords![char(' '); key(KeyCode::Enter)],
+        Action::Toggle,
+        "show the column, or no longer",
+        Some("show or hide"),
+    ),
+    bind(C, chords![key(KeyCode::Esc); char('c')], Action::Back, "back to the table", Some("back")),
+    bind(C, chords![key(KeyCode::Up); char('k')], Action::Up, "up", None),
+    bind(C, chords![key(KeyCode::Down); char('j')], Action::Down, "down", None),
+    bind(C, chords![key(KeyCode::PageUp)], Action::PageUp, "a page up", None),
+    bind(C, chords![key(KeyCode::PageDown)], Action::PageDown, "a page down", None),
+    bind(C, chords![key(KeyCode::Home)], Action::Top, "to the top", None),
+    bind(C, chords![key(KeyCode::End)], Action::Bottom, "to the bottom", None),
+    bind(C, chords![char('?')], Action::Help, "help", Some("help")),
+    bind(C, chords![char('q'); Key::ctrl('c')], Action::Quit, "quit", Some("quit")),
+    bind(W, chords![key(KeyCode::Esc)], Action::ZoomOut, "out of the zoom; back", Some("back")),
+    bind(
+        W,
+        chords![key(KeyCode::Down); char('j')],
+        Action::Inwards,
+        "to the heaviest function that it calls",
+        Some("called"),
+    ),
+    bind(
+        W,
+        chords![key(KeyCode::Up); char('k')],
+        Action::Outwards,
+        "to its caller",
+        Some("caller"),
+    ),
+    bind(
+        W,
+        chords![key(KeyCode::Left); char('h')],
+        Action::Left,
+        "to the heavier one beside it",
+        Some("heavier"),
+    ),
+    bind(
+        W,
+        chords![key(KeyCode::Right); char('l')],
+        Action::Right,
+        "to the lighter one beside it",
+        Some("lighter"),
+    ),
+    bind(W, chords![key(KeyCode::Enter)], Action::ZoomIn, "zoom into it", Some("zoom")),
+    bind(
+        W,
+        chords![char('b'); key(KeyCode::Tab)],
+        Action::NextBy,
+        "by wait, blame or operations",
+        Some("by"),
+    ),
+    bind(W, chords![char('f')], Action::Flame, "back to the table", None),
+    bind(W, chords![char(' ')], Action::Pause, "pause or resume the picture", None),
+    bind(W, chords![char('[')], Action::Earlier, "an interval back in time", None),
+    bind(W, chords![char(']')], Action::Later, "an interval forward", None),
+    bind(W, chords![char('}')], Action::Newest, "the newest interval, and stay there", None),
+    bind(W, chords![char('t')], Action::Span, "since start, or the last interval", None),
+    bind(W, chords![char('e')], Action::Save, "save what is shown as a report", None),
+    bind(W, chords![char('y')], Action::Copy, "copy the stack and its weight", None),
+    bind(W, chords![char('?')], Action::Help, "help", Some("help")),
+    bind(W, chords![char('q'); Key::ctrl('c')], Action::Quit, "quit", Some("quit")),
 ];
 
 /// Turns keys into actions; remembers the beginning of a chord.

@@ -23,12 +23,12 @@ mod fixture;
 #[cfg(test)]
 mod state_tests;
 
-use crate::model::summary::Summary;
+use crate::model::{Step, Subject, SubjectStep, summary::Summary};
 
 pub use draw::{Look, ThemeChoice};
 pub use keys::Action;
 pub use state::{App, Flow, Span, Tab};
-pub use terminal::{ViewError, run};
+pub use terminal::{Links, Save, ViewError, run};
 
 /// All that the view shows at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +37,12 @@ pub struct Picture {
     pub total: Summary,
     /// The newest interval.
     pub last: Summary,
-    /// The newest intervals, oldest first; twenty are more than are shown.
-    pub history: Vec<Point>,
+    /// The past, oldest first; old steps may be several intervals.
+    pub steps: Vec<Step>,
+    /// The step that was asked for.
+    pub at: Option<At>,
+    /// What was asked for, and its figures in each of `steps`.
+    pub subject: Option<(Subject, Vec<SubjectStep>)>,
     /// What there is to say about the run, one sentence each: why a table is
     /// empty, what could not be attached.
     pub notices: Vec<String>,
@@ -46,13 +50,36 @@ pub struct Picture {
     pub ended: Option<String>,
 }
 
-/// One interval, for the small graphs in the header.
+/// One step of the past in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At {
+    /// Which of [`Picture::steps`].
+    pub index: usize,
+    /// Its heaviest rows.
+    pub summary: Summary,
+}
+
+/// What the next pictures are to have besides the present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The step that began then or went on then, ns since the epoch: old steps may be
+    /// joined from one picture to the next.
+    pub step: Option<u64>,
+    /// Whose figures over time.
+    pub subject: Option<Subject>,
+}
+
+/// The step that began at this time, or went on.
+pub fn step_at(steps: &[Step], start_unix_ns: u64) -> Option<usize> {
+    let after = steps.partition_point(|step| step.totals.start_unix_ns <= start_unix_ns);
+    after.checked_sub(1)
+}
+
+/// How it is drawn and driven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Point {
-    /// Records received.
-    pub events: u64,
-    /// Length of the interval, ns.
-    pub duration_ns: u64,
-    /// Waits that ended in it, summed over all locks, ns.
-    pub wait_ns: u64,
+pub struct Looks {
+    /// Colours and characters.
+    pub look: Look,
+    /// Whether the mouse is taken from the terminal at first.
+    pub mouse: bool,
 }

@@ -18,14 +18,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use ratatui::{
     backend::CrosstermBackend,
     crossterm::{
+        clipboard::CopyToClipboard,
         cursor::Show,
-        event::{self, Event},
+        event::{self, DisableMouseCapture, EnableMouseCapture, Event},
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
 
 use super::{
+    Looks,
     draw::{self, Look},
     state::App,
     terminal::{Input, Screen, TICK, ViewError},
@@ -44,20 +46,20 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Takes the terminal over.
-    pub(super) fn enter() -> Result<Self, ViewError> {
+    pub(super) fn enter(looks: Looks) -> Result<Self, ViewError> {
         give_back_on_panic();
         TAKEN.store(true, Ordering::SeqCst);
-        Self::take_over().map_err(|error| {
+        Self::take_over(looks).map_err(|error| {
             give_back();
             ViewError::Enter(error)
         })
     }
 
-    fn take_over() -> io::Result<Self> {
+    fn take_over(looks: Looks) -> io::Result<Self> {
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let frames = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        Ok(Self { frames, keys: Keyboard::open()?, look: Look::from_env() })
+        Ok(Self { frames, keys: Keyboard::open()?, look: looks.look })
     }
 }
 
@@ -86,11 +88,27 @@ impl Screen for Terminal {
         }
         match self.keys.events.recv_timeout(timeout) {
             Ok(Ok(Event::Key(key))) => Ok(Input::Key(key)),
+            Ok(Ok(Event::Mouse(event))) => Ok(Input::Mouse(event)),
             Ok(Ok(Event::Resize(..))) => Ok(Input::Resized),
             Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => Ok(Input::Nothing),
             Ok(Err(error)) => Err(ViewError::Input(error)),
             Err(RecvTimeoutError::Disconnected) => Ok(Input::HungUp),
         }
+    }
+    fn copy(&mut self, text: &str) -> Result<(), ViewError> {
+        still_taken()?;
+        let copy = CopyToClipboard::to_clipboard_from(text);
+        execute!(io::stdout(), copy).map_err(ViewError::Draw)
+    }
+
+    fn mouse(&mut self, on: bool) -> Result<(), ViewError> {
+        still_taken()?;
+        let done = if on {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        };
+        done.map_err(ViewError::Draw)
     }
 }
 
@@ -152,7 +170,7 @@ fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // Nobody is left to hear of an error, and the rest is worth trying.
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     }
 }
 

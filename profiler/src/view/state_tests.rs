@@ -2,7 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::{Action, App, Flow, Picture, Span, Tab, fixture, grid::RowId, state::Page};
+use super::{
+    Action, App, At, Flow, Picture, Request, Span, Tab, fixture,
+    grid::RowId,
+    keys::{BINDINGS, Mode},
+    state::{Page, Places},
+    tables,
+};
+use crate::model::{Step, Subject, SubjectStep, flame::By};
 
 fn act(app: &mut App, actions: &[Action]) {
     for &action in actions {
@@ -33,19 +40,6 @@ fn the_top_stays_the_top_until_one_moves() {
     swapped.total.maps[1].ops.lookup *= 100;
     app.update(swapped);
     assert_eq!(app.selected(), Some(&map("m2")));
-}
-
-#[test]
-fn where_there_are_only_locks_they_are_shown_at_once() {
-    let mut only_locks = fixture::picture();
-    only_locks.total.maps.clear();
-    let mut app = App::new();
-    app.update(only_locks.clone());
-    assert_eq!(app.tab(), Tab::Locks);
-    let mut app = App::new();
-    act(&mut app, &[Action::Show(Tab::Maps)]);
-    app.update(only_locks);
-    assert_eq!(app.tab(), Tab::Maps);
 }
 
 #[test]
@@ -136,7 +130,10 @@ fn a_column_that_one_map_lacks_is_not_sorted_by() {
 #[test]
 fn sorting_goes_round_all_columns() {
     let mut app = fixture::app();
-    let titles: Vec<_> = app.grid().heads.iter().map(|head| head.title).collect();
+    // Those that are shown.
+    let shown = app.columns().filter(|(_, on)| *on);
+    let titles: Vec<_> = shown.map(|(head, _)| head.title).collect();
+    assert!(titles.len() < app.grid().heads.len());
     let mut seen = Vec::new();
     for _ in &titles {
         seen.push(app.sorted().0);
@@ -148,6 +145,8 @@ fn sorting_goes_round_all_columns() {
     sorted.sort_unstable();
     assert_eq!(seen, sorted);
 
+    act(&mut app, &[Action::Sort, Action::SortBack, Action::SortBack, Action::Sort]);
+    assert_eq!(app.sorted(), ("ops", false));
     act(&mut app, &[Action::Invert]);
     assert_eq!(names(&app), ["m4", "m3", "m2", "m1"]);
 }
@@ -201,7 +200,7 @@ fn a_paused_picture_stands_still_and_resumes_with_the_newest() {
 #[test]
 fn pausing_before_the_first_picture_still_shows_it() {
     let mut app = App::new();
-    act(&mut app, &[Action::Pause]);
+    act(&mut app, &[Action::Show(Tab::Maps), Action::Pause]);
     app.update(fixture::picture());
     assert_eq!(app.grid().rows.len(), 4);
 }
@@ -225,6 +224,7 @@ fn an_empty_table_says_why() {
 
     let mut app = App::new();
     app.update(fixture::empty());
+    act(&mut app, &[Action::Show(Tab::Maps)]);
     assert_eq!(app.why_empty(), "No maps seen since the start.");
     act(&mut app, &[Action::Show(Tab::Locks), Action::Span]);
     assert_eq!(app.why_empty(), "No locks seen in the last interval.");
@@ -249,40 +249,358 @@ fn pages_scroll_and_close() {
     act(&mut app, &[Action::Help, Action::NextTab]);
     assert_eq!((app.page(), app.tab()), (None, Tab::Keys));
     act(&mut app, &[Action::PreviousTab, Action::PreviousTab]);
-    assert_eq!(app.tab(), Tab::Locks);
+    assert_eq!(app.tab(), Tab::Overview);
+    act(&mut app, &[Action::PreviousTab]);
+    assert_eq!(app.tab(), Tab::Timeline);
     assert_eq!(app.on_action(Action::Quit), Flow::Quit);
+}
+
+/// Shows what the app asks for.
+fn answered(app: &mut App) {
+    app.update(fixture::answer(&app.request()));
+}
+
+#[test]
+fn every_table_has_its_rows() {
+    let mut app = fixture::app();
+    let summary = fixture::total();
+    let sites: usize = summary.maps.iter().map(|map| map.callers.len()).sum();
+    let pairs: usize = summary.locks.iter().map(|lock| lock.pairs.len()).sum();
+    let expected = [0, 4, 13, 4, sites, pairs, 40];
+    assert!(sites > 4 && pairs > 1);
+    for (tab, rows) in Tab::ALL.into_iter().zip(expected) {
+        act(&mut app, &[Action::Show(tab)]);
+        assert_eq!(app.grid().rows.len(), rows, "{tab:?}");
+        assert_eq!(app.len(tab).unwrap_or(0), rows, "{tab:?}");
+        // A row can be told from others and found again.
+        let ids: Vec<_> = app.grid().rows.iter().map(|row| &row.id).collect();
+        for (at, id) in ids.iter().enumerate() {
+            assert!(!ids[..at].contains(id), "{tab:?}: {id:?}");
+        }
+    }
+}
+
+#[test]
+fn titles_and_fields_are_unique_in_their_table() {
+    let mut app = fixture::app();
+    for tab in Tab::ALL {
+        act(&mut app, &[Action::Show(tab)]);
+        let heads = &app.grid().heads;
+        for (at, head) in heads.iter().enumerate() {
+            for other in &heads[..at] {
+                assert_ne!(head.title.to_lowercase(), other.title.to_lowercase(), "{tab:?}");
+                assert_ne!(head.field.to_lowercase(), other.field.to_lowercase(), "{tab:?}");
+                // What one is called is not what another one's title says.
+                assert_ne!(head.title.to_lowercase(), other.field, "{tab:?}");
+                assert_ne!(head.field, other.title.to_lowercase(), "{tab:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn call_sites_and_pairs_open_into_all_about_them() {
+    for tab in [Tab::Sites, Tab::Contention] {
+        let mut app = fixture::app();
+        act(&mut app, &[Action::Show(tab), Action::Down]);
+        let row = app.selected().expect("a row").clone();
+        act(&mut app, &[Action::Open]);
+        assert_eq!(app.page(), Some(&Page::Detail(row.clone())));
+        let summary = app.summary().expect("a picture");
+        let found = match &row {
+            RowId::Site(map, frames) => tables::site_of(summary, map, frames).is_some(),
+            RowId::Pair(lock, parties) => tables::pair_of(summary, lock, parties).is_some(),
+            _ => false,
+        };
+        assert!(found, "{row:?}");
+        act(&mut app, &[Action::Back]);
+        assert_eq!((app.page(), app.tab()), (None, tab));
+    }
+}
+
+#[test]
+fn conditions_filter_by_figures_that_may_not_be_shown() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Filter]);
+    type_text(&mut app, "wait.p99 > 2ms and wait.count");
+    assert!(app.complaint().expect("half a condition").contains("no comparison"));
+    type_text(&mut app, " > 1k");
+    assert_eq!((names(&app), app.complaint()), (vec!["l1".to_owned()], None));
+    act(&mut app, &[Action::EraseAll]);
+    type_text(&mut app, "wait.min >= 2.1us and lock ~ RWMUTEX");
+    assert_eq!(app.complaint(), None);
+    let shown = app.columns().find(|(head, _)| head.field == "wait.min").map(|(_, on)| on);
+    assert_eq!(shown, Some(false));
+
+    act(&mut app, &[Action::EraseAll]);
+    type_text(&mut app, "wiat.p99 > 2ms");
+    let complaint = app.complaint().expect("an unknown field").to_owned();
+    assert!(complaint.contains("wiat.p99") && complaint.contains("wait.p99"), "{complaint}");
+
+    act(&mut app, &[Action::Cancel, Action::Show(Tab::Keys), Action::Filter]);
+    type_text(&mut app, "share > 20%");
+    assert_eq!(app.grid().rows.len(), 4);
+    type_text(&mut app, " and key ~ USER");
+    assert_eq!(names(&app), ["\"user:42\""]);
+}
+
+#[test]
+fn columns_are_chosen_for_each_table() {
+    let mut app = fixture::app();
+    let shown = |app: &App| app.columns().filter(|(_, on)| *on).count();
+    let before = shown(&app);
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Columns]);
+    assert_eq!(app.mode(), Mode::Columns);
+    let all = app.columns().count();
+    let extra = app.columns().position(|(head, _)| head.field == "wait.min").expect("it is");
+    act(&mut app, &vec![Action::Down; extra]);
+    let locks = shown(&app);
+    act(&mut app, &[Action::Toggle]);
+    assert_eq!(shown(&app), locks + 1);
+    act(&mut app, &[Action::Bottom, Action::Down]);
+    assert_eq!(app.page(), Some(&Page::Columns(all - 1)));
+
+    // What a row is about stays.
+    act(&mut app, &[Action::Top, Action::Down, Action::Toggle]);
+    assert!(app.message().expect("a message").contains("stays"));
+    assert_eq!(shown(&app), locks + 1);
+
+    act(&mut app, &[Action::Columns, Action::Show(Tab::Maps)]);
+    assert_eq!(shown(&app), before);
+    act(&mut app, &[Action::Show(Tab::Locks)]);
+    assert_eq!(shown(&app), locks + 1);
+    app.update(fixture::picture());
+    assert_eq!(shown(&app), locks + 1);
+}
+
+#[test]
+fn the_past_can_be_stepped_through() {
+    let mut app = fixture::app();
+    let at = |second: u64| Some(fixture::START + second * fixture::SECOND);
+    act(&mut app, &[Action::Earlier]);
+    assert_eq!((app.request().step, app.span()), (at(39), Span::Total));
+    answered(&mut app);
+    assert_eq!((app.span(), app.at()), (Span::Step, Some(39)));
+    assert_eq!(names(&app), ["m2"]);
+    act(&mut app, &[Action::Earlier, Action::Earlier]);
+    // What is shown is what is said, until the other comes.
+    assert_eq!((app.request().step, app.at()), (at(37), Some(39)));
+    answered(&mut app);
+    assert_eq!(app.when(), at(37).map(|start| (start, 3 * fixture::SECOND)));
+
+    // New pictures do not move it, though they may be made before what is asked for.
+    let mut later = fixture::picture();
+    later.steps.push(Step::default());
+    later.steps[40].totals.start_unix_ns = fixture::START + 40 * fixture::SECOND;
+    later.steps[40].totals.duration_ns = fixture::SECOND;
+    app.update(later);
+    assert_eq!((app.span(), app.at()), (Span::Step, Some(37)));
+    assert_eq!(app.when(), at(37).map(|start| (start, 4 * fixture::SECOND)));
+
+    act(&mut app, &[Action::Later, Action::Later, Action::Later]);
+    assert_eq!(app.request().step, at(40));
+    act(&mut app, &[Action::Later]);
+    assert_eq!((app.request().step, app.span()), (None, Span::Last));
+    act(&mut app, &[Action::Oldest]);
+    answered(&mut app);
+    assert_eq!(app.at(), Some(0));
+    act(&mut app, &[Action::Earlier]);
+    assert_eq!(app.request().step, at(0));
+    act(&mut app, &[Action::Newest]);
+    assert_eq!((app.request().step, app.span()), (None, Span::Last));
+    // The newest interval is the last step: the next one back is the one before.
+    act(&mut app, &[Action::Earlier]);
+    answered(&mut app);
+    assert_eq!(app.at(), Some(38));
+    act(&mut app, &[Action::Span]);
+    assert_eq!((app.request().step, app.span(), app.when()), (None, Span::Total, None));
+}
+
+#[test]
+fn steps_that_are_joined_meanwhile_are_found() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Oldest, Action::Later, Action::Later, Action::Later]);
+    answered(&mut app);
+    assert_eq!(app.at(), Some(3));
+    let mut joined = fixture::picture();
+    for first in 0..10 {
+        joined.steps[first].totals.duration_ns *= 2;
+        joined.steps.remove(first + 1);
+    }
+    app.update(joined);
+    assert_eq!(app.at(), Some(1));
+    act(&mut app, &[Action::Earlier]);
+    assert_eq!(app.request().step, Some(fixture::START));
+}
+
+#[test]
+fn a_held_picture_can_be_stepped_through_too() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Pause, Action::Earlier]);
+    answered(&mut app);
+    assert_eq!((app.span(), app.at(), app.paused()), (Span::Step, Some(39), true));
+    let mut other = fixture::answer(&app.request());
+    other.total.maps.clear();
+    app.update(other);
+    act(&mut app, &[Action::Span]);
+    assert_eq!(app.grid().rows.len(), 4);
+    act(&mut app, &[Action::Pause]);
+    assert_eq!(app.grid().rows.len(), 0);
+}
+
+#[test]
+fn before_the_first_interval_there_is_no_past() {
+    let mut app = App::new();
+    for action in [Action::Earlier, Action::Later, Action::Oldest] {
+        act(&mut app, &[action]);
+        assert_eq!(app.message(), Some("No interval is over yet."));
+        assert_eq!(app.request(), Request::default());
+    }
+    act(&mut app, &[Action::Save]);
+    assert_eq!(app.message(), Some("There is nothing to save yet."));
+}
+
+#[test]
+fn a_step_of_the_timeline_opens_into_its_overview() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Show(Tab::Timeline), Action::Down, Action::Open]);
+    answered(&mut app);
+    assert_eq!((app.tab(), app.at()), (Tab::Overview, Some(38)));
+}
+
+#[test]
+fn what_is_opened_is_asked_for_over_time() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Open, Action::Open]);
+    let subject = app.request().subject.expect("a key is open");
+    assert!(matches!(&subject, Subject::Key { map, .. } if map == "m1"), "{subject:?}");
+    assert!(app.subject_steps().is_empty());
+    answered(&mut app);
+    assert_eq!(app.subject_steps().len(), 40);
+    // Another one's are not this one's.
+    act(&mut app, &[Action::Back, Action::Down, Action::Open]);
+    assert!(app.subject_steps().is_empty());
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Open]);
+    assert_eq!(app.request().subject, Some(Subject::Lock("l1".to_owned())));
+    act(&mut app, &[Action::Back]);
+    assert_eq!(app.request().subject, None);
+}
+
+fn path(app: &App) -> (By, Vec<usize>, usize) {
+    let (walk, _) = app.flame().expect("a flame graph");
+    (walk.by, walk.path.clone(), walk.zoom)
+}
+
+#[test]
+fn a_flame_graph_is_walked() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Flame]);
+    assert_eq!((app.mode(), path(&app)), (Mode::Flame, (By::Wait, vec![], 0)));
+    let wait = app.flame().expect("it is open").1.weight;
+    assert_eq!(wait, fixture::total().locks[0].waiters.iter().map(|row| row.wait_ns).sum::<u64>());
+    act(&mut app, &[Action::Outwards, Action::Inwards, Action::Right, Action::Right]);
+    assert_eq!(path(&app), (By::Wait, vec![1], 0));
+    act(&mut app, &[Action::Left, Action::Left, Action::Inwards]);
+    assert_eq!(path(&app), (By::Wait, vec![0, 0], 0));
+    act(&mut app, &[Action::ZoomIn, Action::Outwards]);
+    assert_eq!(path(&app), (By::Wait, vec![0, 0], 2));
+    act(&mut app, &[Action::Inwards, Action::ZoomOut, Action::Outwards, Action::Outwards]);
+    assert_eq!(path(&app), (By::Wait, vec![0], 0));
+
+    act(&mut app, &[Action::NextBy]);
+    assert_eq!(path(&app), (By::Blame, vec![], 0));
+    act(&mut app, &[Action::NextBy]);
+    assert_eq!(path(&app).0, By::Wait);
+    act(&mut app, &[Action::ZoomOut]);
+    assert_eq!((app.page(), app.tab()), (None, Tab::Locks));
+
+    // Of everything, and of nothing.
+    act(&mut app, &[Action::Show(Tab::Overview), Action::Flame]);
+    assert!(app.flame_title().expect("it is open").starts_with("wait of everything: "));
+    act(&mut app, &[Action::Flame, Action::Show(Tab::Locks), Action::Bottom, Action::Flame]);
+    assert!(app.message().expect("a message").starts_with("No stack is known here"));
+    assert_eq!(app.page(), None);
+}
+
+#[test]
+fn the_path_stays_on_its_functions_when_others_get_heavier() {
+    let mut app = fixture::app();
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Flame, Action::Inwards, Action::Inwards]);
+    let function = |app: &App| {
+        let (walk, flame) = app.flame().expect("a flame graph");
+        let at = walk.path.iter().fold(flame, |at, child| &at.children[*child]);
+        at.frame.clone().expect("a function").function
+    };
+    let before = function(&app);
+    let mut turned = fixture::picture();
+    let waiters = &mut turned.total.locks[0].waiters;
+    waiters[1].wait_ns = waiters[0].wait_ns * 2;
+    app.update(turned);
+    assert_eq!((function(&app), path(&app).1), (before, vec![1, 0]));
+    app.update(fixture::empty());
+    assert_eq!(path(&app).1, Vec::<usize>::new());
+}
+
+#[test]
+fn a_row_is_copied_as_it_is_shown_and_cleaned() {
+    let mut picture = fixture::picture();
+    picture.total.maps[0].keys[0].key = "\x1b]52;c;evil\x07\t".to_owned();
+    let mut app = App::new();
+    app.update(picture);
+    assert_eq!(app.on_action(Action::Copy), Flow::Continue);
+    assert_eq!(app.message(), Some("There is no row to copy here."));
+    act(&mut app, &[Action::Show(Tab::Keys)]);
+    let Flow::Copy(row) = app.on_action(Action::Copy) else { panic!("a row is copied") };
+    assert!(row.starts_with("\\u{1b}]52;c;evil\\u{7}\\t\t"), "{row:?}");
+    assert!(!row.contains(|c: char| c.is_control() && c != '\t'), "{row:?}");
+    act(&mut app, &[Action::Show(Tab::Locks), Action::Flame, Action::Inwards]);
+    let Flow::Copy(stack) = app.on_action(Action::Copy) else { panic!("a stack is copied") };
+    assert!(stack.contains("main.(*Server).serve\t") && stack.ends_with("\tns"), "{stack:?}");
+}
+
+#[test]
+fn a_message_stays_until_the_next_key() {
+    let mut app = fixture::app();
+    app.tell("Saved.");
+    app.update(fixture::picture());
+    assert_eq!(app.message(), Some("Saved."));
+    act(&mut app, &[Action::Down]);
+    assert_eq!(app.message(), None);
+}
+
+#[test]
+fn a_click_selects_and_another_one_opens() {
+    let mut app = fixture::app();
+    let tabs = vec![(0, 12, Tab::Overview), (13, 21, Tab::Locks)];
+    app.place(Places { tabs_y: 2, tabs, rows_y: 4, rows: 10 });
+    act(&mut app, &[Action::Click(0, 5)]);
+    assert_eq!(app.selected(), Some(&map("m2")));
+    act(&mut app, &[Action::Click(0, 9), Action::Click(0, 200), Action::Click(0, 3)]);
+    assert_eq!((app.tab(), app.selected()), (Tab::Maps, Some(&map("m2"))));
+    act(&mut app, &[Action::Click(0, 5)]);
+    assert_eq!((app.tab(), app.scope()), (Tab::Keys, Some("m2")));
+    act(&mut app, &[Action::Click(12, 2), Action::Click(90, 2)]);
+    assert_eq!(app.tab(), Tab::Keys);
+    act(&mut app, &[Action::Click(13, 2), Action::WheelDown]);
+    assert_eq!((app.tab(), app.cursor().0), (Tab::Locks, 3));
+    act(&mut app, &[Action::WheelUp]);
+    assert_eq!(app.cursor().0, 0);
+    assert_eq!(app.on_action(Action::Mouse), Flow::Mouse(true));
+    assert_eq!(app.on_action(Action::Mouse), Flow::Mouse(false));
 }
 
 pub(super) fn any_action() -> impl Strategy<Value = Action> {
     use Action as A;
-    let fixed = prop::sample::select(vec![
-        A::Up,
-        A::Down,
-        A::PageUp,
-        A::PageDown,
-        A::Top,
-        A::Bottom,
-        A::Open,
-        A::Back,
-        A::NextTab,
-        A::PreviousTab,
-        A::Show(Tab::Maps),
-        A::Show(Tab::Keys),
-        A::Show(Tab::Locks),
-        A::Sort,
-        A::Invert,
-        A::Filter,
-        A::Span,
-        A::Pause,
-        A::Notices,
-        A::Help,
-        A::Quit,
-        A::Erase,
-        A::EraseAll,
-        A::Accept,
-        A::Cancel,
-    ]);
-    prop_oneof![4 => fixed, 1 => any::<char>().prop_map(A::Type)]
+    let bound: Vec<Action> = BINDINGS.iter().map(|binding| binding.action).collect();
+    let fixed = prop::sample::select(bound);
+    let wheel = prop::sample::select(vec![A::WheelUp, A::WheelDown]);
+    let click = (0..210u16, 0..70u16).prop_map(|(x, y)| A::Click(x, y));
+    prop_oneof![
+        8 => fixed,
+        2 => any::<char>().prop_map(A::Type),
+        1 => wheel,
+        1 => click,
+    ]
 }
 
 prop_compose! {
@@ -295,6 +613,8 @@ prop_compose! {
         locks in 0..5usize,
         keys in 0..8usize,
         turn in 0..4usize,
+        at in prop::option::of(0..50usize),
+        subject in any::<bool>(),
     ) -> Picture {
         let mut picture = fixture::lossy();
         for summary in [&mut picture.total, &mut picture.last] {
@@ -316,6 +636,15 @@ prop_compose! {
                 }
             }
             for lock in summary.locks.iter_mut().take(turn) {
+                for waiter in &mut lock.waiters {
+                    waiter.wait_ns = figure;
+                    waiter.stack.truncate(turn);
+                }
+                for pair in &mut lock.pairs {
+                    pair.wait_ns = figure;
+                    pair.holder.key = Some(text.clone());
+                    pair.holder.stack.truncate(turn);
+                }
                 lock.kind.clone_from(&text);
                 lock.wait.max_ns = figure;
                 lock.wait.sum_ns = figure;
@@ -323,7 +652,18 @@ prop_compose! {
             }
         }
         picture.notices = vec![text; turn];
-        picture.history.truncate(keys);
+        picture.steps.rotate_left(turn);
+        picture.steps.truncate(keys * 5);
+        for step in picture.steps.iter_mut().take(turn) {
+            step.totals.duration_ns = figure;
+            step.totals.ops = figure;
+            step.totals.start_unix_ns = figure;
+        }
+        let summary = picture.last.clone();
+        picture.at = at.map(|index| At { index, summary });
+        let key = Subject::Key { map: "m1".to_owned(), key: "\"user:42\"".to_owned() };
+        let step = SubjectStep { ops: Some(figure), wait_ns: figure, ..SubjectStep::default() };
+        picture.subject = subject.then(|| (key, vec![step; keys]));
         picture
     }
 }
@@ -340,6 +680,18 @@ proptest! {
             }
             app.on_action(action);
             app.fit_table(height);
+            app.fit_page(height, height * 2);
+            if let Some((walk, flame)) = app.flame() {
+                let mut at = flame;
+                for child in &walk.path {
+                    prop_assert!(*child < at.children.len());
+                    at = &at.children[*child];
+                }
+                prop_assert!(walk.zoom <= walk.path.len());
+            }
+            if let Some(at) = app.at() {
+                prop_assert!(app.when().is_some() == (at < app.steps().len()));
+            }
             let (index, first) = app.cursor();
             let rows = app.grid().rows.len();
             prop_assert!(index < rows || (index, rows) == (0, 0), "{index} of {rows}");

@@ -6,16 +6,18 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, Sender, TryRecvError},
     },
     time::{Duration, Instant},
 };
 
-use ratatui::crossterm::event::KeyEvent;
+use ratatui::crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+
+use crate::model::summary::Summary;
 
 use super::{
-    Picture,
-    keys::{Decoder, Mode},
+    Looks, Picture, Request,
+    keys::{Action, Decoder},
     screen::Terminal,
     state::{App, Flow},
 };
@@ -47,21 +49,35 @@ pub enum ViewError {
     Panicked,
 }
 
-/// Shows what comes through `pictures` until the user quits, `stop` is set or the
+/// Writes a summary as a report somewhere; tells where, or why not.
+pub type Save = Box<dyn FnMut(&Summary) -> Result<String, String> + Send>;
+
+/// What the view has of the world besides the terminal.
+pub struct Links {
+    /// What is to be shown; the newest counts.
+    pub pictures: Receiver<Picture>,
+    /// What is asked for, each time that it changes; a picture should come at once.
+    pub requests: Sender<Request>,
+    /// How to save what is shown.
+    pub save: Save,
+    /// Set from outside to end the view.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Shows the pictures that come until the user quits, `stop` is set or the
 /// terminal is gone.
 ///
 /// Blocks: give it a thread of its own. The caller sets `stop` on SIGINT, SIGTERM
 /// and SIGHUP, and waits for this to return before the process ends. Nothing else
 /// may write to the terminal meanwhile, standard error included.
-#[expect(clippy::needless_pass_by_value, reason = "it is a thread's whole input")]
-pub fn run(
-    mut app: App,
-    pictures: Receiver<Picture>,
-    stop: Arc<AtomicBool>,
-) -> Result<(), ViewError> {
+pub fn run(mut app: App, mut links: Links, looks: Looks) -> Result<(), ViewError> {
     must_be_terminal(&io::stdout())?;
-    let mut screen = Terminal::enter()?;
-    watch(&mut app, &pictures, &stop, &mut screen)
+    let mut screen = Terminal::enter(looks)?;
+    if looks.mouse {
+        app.has_mouse();
+        screen.mouse(true)?;
+    }
+    watch(&mut app, &mut links, &mut screen)
 }
 
 fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
@@ -73,6 +89,8 @@ fn must_be_terminal(out: &impl IsTerminal) -> Result<(), ViewError> {
 pub(super) enum Input {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(MouseEvent),
     /// The size changed.
     Resized,
     /// Nobody is there any more.
@@ -87,41 +105,75 @@ pub(super) trait Screen {
     fn draw(&mut self, app: &mut App) -> Result<(), ViewError>;
     /// Waits at most `timeout`.
     fn input(&mut self, timeout: Duration) -> Result<Input, ViewError>;
+    /// Asks the terminal to take this for its clipboard.
+    fn copy(&mut self, text: &str) -> Result<(), ViewError>;
+    /// Takes the mouse, or gives it back.
+    fn mouse(&mut self, on: bool) -> Result<(), ViewError>;
 }
 
-fn watch(
-    app: &mut App,
-    pictures: &Receiver<Picture>,
-    stop: &AtomicBool,
-    screen: &mut impl Screen,
-) -> Result<(), ViewError> {
+fn watch(app: &mut App, links: &mut Links, screen: &mut impl Screen) -> Result<(), ViewError> {
     let mut keys = Decoder::default();
     let mut drawn: Option<Instant> = None;
     let mut changed = true;
-    while !stop.load(Ordering::Relaxed) {
-        changed |= take_newest(app, pictures);
+    let mut asked = Request::default();
+    while !links.stop.load(Ordering::Relaxed) {
+        changed |= take_newest(app, &links.pictures);
+        let request = app.request();
+        if request != asked {
+            // Where nobody answers any more, that is seen at the pictures.
+            let _ = links.requests.send(request.clone());
+            asked = request;
+        }
         let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
         if changed && due.is_zero() {
             screen.draw(app)?;
             drawn = Some(Instant::now());
             changed = false;
         }
-        match screen.input(if changed { due } else { TICK })? {
-            Input::Key(key) => {
-                let mode = if app.editing() { Mode::Filter } else { Mode::Command };
-                if let Some(action) = keys.decode(key, mode) {
-                    if app.on_action(action) == Flow::Quit {
-                        return Ok(());
-                    }
-                    changed = true;
-                }
+        let action = match screen.input(if changed { due } else { TICK })? {
+            Input::Key(key) => keys.decode(key, app.mode()),
+            Input::Mouse(event) => moused(event),
+            Input::Resized => {
+                changed = true;
+                None
             }
-            Input::Resized => changed = true,
             Input::HungUp => return Ok(()),
-            Input::Nothing => {}
+            Input::Nothing => None,
+        };
+        if let Some(action) = action {
+            changed = true;
+            match app.on_action(action) {
+                Flow::Continue => {}
+                Flow::Quit => return Ok(()),
+                Flow::Save => save(app, &mut links.save),
+                Flow::Copy(text) => {
+                    screen.copy(&text)?;
+                    app.tell("The row is sent to the terminal's clipboard (OSC 52).");
+                }
+                Flow::Mouse(on) => screen.mouse(on)?,
+            }
         }
     }
     Ok(())
+}
+
+/// What the mouse asks for.
+fn moused(event: MouseEvent) -> Option<Action> {
+    match event.kind {
+        MouseEventKind::ScrollUp => Some(Action::WheelUp),
+        MouseEventKind::ScrollDown => Some(Action::WheelDown),
+        MouseEventKind::Down(MouseButton::Left) => Some(Action::Click(event.column, event.row)),
+        _ => None,
+    }
+}
+
+fn save(app: &mut App, save: &mut Save) {
+    let Some(summary) = app.summary() else { return };
+    let message = match save(summary) {
+        Ok(place) => format!("Saved {place}."),
+        Err(error) => format!("Not saved: {error}."),
+    };
+    app.tell(message);
 }
 
 /// Gives the app the newest picture of those that have come; whether anything is new.
@@ -154,15 +206,17 @@ mod tests {
     use crate::view::fixture;
 
     /// Plays a script of keys, and counts what is drawn.
-    struct Script<'a> {
+    struct Script {
         keys: VecDeque<KeyCode>,
-        stop: &'a AtomicBool,
+        stop: Arc<AtomicBool>,
         /// Drawn titles of what was shown: rows of the table.
         frames: Vec<usize>,
         sender: Option<Sender<Picture>>,
+        copied: Vec<String>,
+        mouse: Vec<bool>,
     }
 
-    impl Screen for Script<'_> {
+    impl Screen for Script {
         fn draw(&mut self, app: &mut App) -> Result<(), ViewError> {
             self.frames.push(app.grid().rows.len());
             Ok(())
@@ -179,40 +233,106 @@ mod tests {
             };
             Ok(Input::Key(KeyEvent::from(code)))
         }
+
+        fn copy(&mut self, text: &str) -> Result<(), ViewError> {
+            self.copied.push(text.to_owned());
+            Ok(())
+        }
+
+        fn mouse(&mut self, on: bool) -> Result<(), ViewError> {
+            self.mouse.push(on);
+            Ok(())
+        }
     }
 
-    fn play(keys: &[KeyCode], pictures: usize) -> (App, Vec<usize>, bool) {
-        let stop = AtomicBool::new(false);
+    /// What came of a script.
+    struct Played {
+        app: App,
+        screen: Script,
+        requests: Vec<Request>,
+        saved: Vec<Summary>,
+        stopped: bool,
+    }
+
+    fn play(keys: &[KeyCode], pictures: usize) -> Played {
+        let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = channel();
+        let (requests, asked) = channel();
         for _ in 0..pictures {
             sender.send(fixture::picture()).expect("the receiver lives");
         }
-        let keys = keys.iter().copied().collect();
-        let mut screen = Script { keys, stop: &stop, frames: Vec::new(), sender: Some(sender) };
+        let mut screen = Script {
+            keys: keys.iter().copied().collect(),
+            stop: Arc::clone(&stop),
+            frames: Vec::new(),
+            sender: Some(sender),
+            copied: Vec::new(),
+            mouse: Vec::new(),
+        };
         let mut app = App::new();
-        watch(&mut app, &receiver, &stop, &mut screen).expect("the script has no errors");
-        (app, screen.frames, stop.into_inner())
+        let (saving, saved) = channel();
+        let save = Box::new(move |summary: &Summary| {
+            saving.send(summary.clone()).expect("the receiver lives");
+            Ok("there".to_owned())
+        });
+        let mut links = Links { pictures: receiver, requests, save, stop: Arc::clone(&stop) };
+        watch(&mut app, &mut links, &mut screen).expect("the script has no errors");
+        Played {
+            app,
+            screen,
+            requests: asked.try_iter().collect(),
+            saved: saved.try_iter().collect(),
+            stopped: stop.load(Ordering::Relaxed),
+        }
     }
 
     #[test]
     fn quits_by_key_without_waiting_for_a_signal() {
-        let (_, _, stopped) = play(&[KeyCode::Char('j'), KeyCode::Char('q')], 1);
-        assert!(!stopped);
+        assert!(!play(&[KeyCode::Char('j'), KeyCode::Char('q')], 1).stopped);
     }
 
     #[test]
     fn the_stop_flag_ends_it_and_the_end_of_data_is_shown() {
-        let (app, frames, stopped) = play(&[], 3);
-        assert!(stopped);
-        // All three pictures are one frame; the end of data is another.
-        assert_eq!(frames, [4, 4]);
-        assert_eq!(app.ended(), Some("no more data"));
+        let played = play(&[KeyCode::Char('2')], 3);
+        assert!(played.stopped);
+        // All three pictures are one frame; another table and the end of data are one each.
+        assert_eq!(played.screen.frames.first(), Some(&0));
+        assert_eq!(played.screen.frames.last(), Some(&4));
+        assert!(played.screen.frames.len() <= 3);
+        assert_eq!(played.app.ended(), Some("no more data"));
     }
 
     #[test]
     fn a_flood_of_keys_is_not_a_flood_of_frames() {
-        let (_, frames, _) = play(&[KeyCode::Char('j'); 1000], 1);
+        let frames = play(&[KeyCode::Char('j'); 1000], 1).screen.frames;
         assert!(frames.len() < 500, "{} frames", frames.len());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_sent_when_it_changes() {
+        let step = |second: u64| Request {
+            step: Some(fixture::START + second * fixture::SECOND),
+            subject: None,
+        };
+        let keys = ['[', 'j', '[', ']', 't', 't'].map(KeyCode::Char);
+        let played = play(&keys, 1);
+        assert_eq!(played.requests, [step(39), step(38), step(39), Request::default()]);
+    }
+
+    #[test]
+    fn saves_what_is_shown_and_copies_the_row() {
+        let keys = ['2', 'y', 't', 'e'].map(KeyCode::Char);
+        let played = play(&keys, 1);
+        assert_eq!(played.saved, [fixture::last()]);
+        assert_eq!(played.app.message(), Some("Saved there."));
+        assert_eq!(played.screen.copied.len(), 1);
+        assert!(
+            played.screen.copied[0].starts_with("m1\tmap[string]"),
+            "{:?}",
+            played.screen.copied
+        );
+        let played = play(&['m', 'm'].map(KeyCode::Char), 1);
+        assert_eq!(played.screen.mouse, [true, false]);
     }
 
     #[test]

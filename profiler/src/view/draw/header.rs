@@ -11,10 +11,11 @@ use super::{
     theme::{Look, SELECTED, STRONG},
 };
 use crate::{
-    model::{self, names::map_name, summary::Summary},
+    model::{self, SliceTotals, Step, names::map_name, summary::Summary},
     units,
     view::{
-        Point, blocks,
+        blocks,
+        grid::clock,
         state::{App, Page, Span, Tab},
     },
 };
@@ -51,12 +52,10 @@ pub(in crate::view) enum Time {
     Last,
     /// A step of the past.
     Step {
-        /// Which, counted from 1.
-        number: usize,
-        /// Of how many.
-        of: usize,
-        /// Its beginning, ns since the first step's.
-        start_ns: u64,
+        /// Its beginning, ns since the epoch.
+        start_unix_ns: u64,
+        /// From there to the end of the newest step, ns.
+        ago_ns: u64,
     },
 }
 
@@ -66,11 +65,11 @@ pub(in crate::view) fn span_text(time: Time, duration_ns: u64) -> [String; 2] {
     match time {
         Time::All => [format!("since start {duration}"), duration],
         Time::Last => [format!("last {duration}"), format!("last {duration}")],
-        Time::Step { number, of, start_ns } => {
-            let start = units::time(start_ns);
+        Time::Step { start_unix_ns, ago_ns } => {
+            let (time, ago) = (clock(start_unix_ns), units::time(ago_ns));
             [
-                format!("past {number}/{of}: {duration} from {start} on"),
-                format!("{number}/{of} at {start}"),
+                format!("interval {time} UTC, {ago} ago, {duration} long"),
+                format!("{time}, {ago} ago"),
             ]
         }
     }
@@ -82,9 +81,10 @@ pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
         return Line::default();
     };
     let window = &summary.window;
-    let time = match app.span() {
-        Span::Total => Time::All,
-        Span::Last => Time::Last,
+    let time = match (app.span(), app.when()) {
+        (Span::Total, _) => Time::All,
+        (Span::Step, Some((start_unix_ns, ago_ns))) => Time::Step { start_unix_ns, ago_ns },
+        _ => Time::Last,
     };
     let [long, short] = span_text(time, window.duration_ns);
     let style = if time == Time::All { Style::new() } else { STRONG };
@@ -103,8 +103,8 @@ pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
-    parts.push(Part::new(4, spark("events", &picture.history, |point| point.events, look)));
-    parts.push(Part::new(5, spark("waits", &picture.history, |point| point.wait_ns, look)));
+    parts.push(Part::new(4, spark("events", &picture.steps, |step| step.events, look)));
+    parts.push(Part::new(5, spark("waits", &picture.steps, |step| step.wait_ns, look)));
     parts::line(parts, "  ", width, look)
 }
 
@@ -120,10 +120,10 @@ fn cost(summary: &Summary) -> Option<Part> {
 }
 
 /// The newest intervals.
-fn spark(what: &str, history: &[Point], of: impl Fn(&Point) -> u64, look: Look) -> String {
+fn spark(what: &str, steps: &[Step], of: impl Fn(&SliceTotals) -> u64, look: Look) -> String {
     const INTERVALS: usize = 15;
-    let newest = &history[history.len().saturating_sub(INTERVALS)..];
-    let rate = |point: &Point| units::per_second(of(point), point.duration_ns);
+    let newest = &steps[steps.len().saturating_sub(INTERVALS)..];
+    let rate = |step: &Step| units::per_second(of(&step.totals), step.totals.duration_ns);
     let rates: Vec<Option<f64>> = newest.iter().map(rate).collect();
     match blocks::sparkline(&rates, look) {
         blocks if blocks.is_empty() => blocks,
@@ -174,15 +174,17 @@ pub(super) fn tabs(app: &App, width: usize, look: Look) -> Line<'static> {
             let rank = if chosen { 0 } else { 2 };
             let title = tab.title();
             let digit = tab as usize + 1;
-            let count = rows(app, tab);
-            Part::new(rank, format!(" {digit} {title}{} {count} ", of_map(app, tab)))
-                .or(format!(" {digit} {title}{} ", of_id(app, tab)))
+            let text = format!(" {digit} {title}{} {} ", of_map(app, tab), rows(app, tab));
+            Part::new(rank, text.trim_end().to_owned() + " ")
+                .or(format!(" {digit} {}{} ", tab.short(), of_id(app, tab)))
                 .styled(style)
         })
         .collect();
     match app.page() {
         Some(Page::Help) => parts.push(Part::new(1, " Help ").styled(SELECTED)),
         Some(Page::Notices) => parts.push(Part::new(1, " Notices ").styled(SELECTED)),
+        Some(Page::Columns(_)) => parts.push(Part::new(1, " Columns ").styled(SELECTED)),
+        Some(Page::Flame(_)) => parts.push(Part::new(1, " Flame ").styled(SELECTED)),
         Some(Page::Detail(_)) => {}
         None => parts.extend(arrangement(app)),
     }
@@ -191,7 +193,7 @@ pub(super) fn tabs(app: &App, width: usize, look: Look) -> Line<'static> {
 
 /// How many there are to show; of keys also how many there are in all.
 fn rows(app: &App, tab: Tab) -> String {
-    let listed = app.len(tab) as u64;
+    let Some(listed) = app.len(tab).map(|len| len as u64) else { return String::new() };
     match app.keys_tracked() {
         tracked if tab == Tab::Keys && tracked > listed => {
             format!("{} of {}", units::count(listed), units::count(tracked))
@@ -225,6 +227,20 @@ fn arrangement(app: &App) -> Vec<Part> {
         parts.push(Part::new(1, text).or(format!("/{}", units::head(&filter, 12))).styled(STRONG));
     }
     parts
+}
+
+/// Where each tab is in the line of [`tabs`]: its first column, and the first behind it.
+pub(super) fn tab_places(line: &Line<'_>) -> Vec<(u16, u16, Tab)> {
+    let mut x = 0;
+    let mut places = Vec::new();
+    for span in &line.spans {
+        let end = x + units::width(&span.content) as u16;
+        let digit = span.content.trim_start().chars().next().and_then(|c| c.to_digit(10));
+        let tab = digit.and_then(|digit| Tab::ALL.get((digit as usize).checked_sub(1)?));
+        places.extend(tab.map(|tab| (x, end, *tab)));
+        x = end;
+    }
+    places
 }
 
 /// Parts the table from the detail of its selected row.

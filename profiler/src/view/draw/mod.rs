@@ -1,17 +1,12 @@
 //! Paints the state. In: the [`App`] and a [`Look`]. Out: a frame of any size,
 //! down to nothing.
 
-#[allow(dead_code, reason = "opened by the pages")]
 pub(in crate::view) mod detail;
-#[allow(dead_code, reason = "opened by the pages")]
 pub(in crate::view) mod flame;
-#[allow(dead_code, reason = "opened by the pages")]
 pub(in crate::view) mod graph;
-#[allow(dead_code, reason = "opened by the pages")]
 pub(in crate::view) mod header;
 mod histogram;
 mod over_time;
-#[allow(dead_code, reason = "opened by the pages")]
 pub(in crate::view) mod overview;
 mod parts;
 mod table;
@@ -26,10 +21,13 @@ mod tests;
 use ratatui::{Frame, layout::Rect, text::Line};
 
 use super::{
-    keys::{BINDINGS, Mode},
-    state::{App, Page},
+    grid::RowId,
+    keys::BINDINGS,
+    state::{App, Page, Places, Tab},
+    step_at,
 };
-use parts::Part;
+use crate::units;
+use parts::{Lines, Part};
 use theme::STRONG;
 pub use theme::{Look, ThemeChoice};
 
@@ -38,20 +36,28 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
     let width = usize::from(frame.area().width);
     let lost = header::lost(app).map(|lost| header::loud(&lost, width, look));
     let remarks = remarks(app);
-    let panel = panel(app, width, look);
     let slots = Slots::new(
         frame.area(),
         &Wanted {
             lost: lost.iter().len(),
             remarks: remarks.len(),
             rows: app.grid().unfiltered,
-            panel: !panel.is_empty(),
+            panel: app.page().is_none() && app.selected().is_some(),
         },
     );
+    let tabs = header::tabs(app, width, look);
+    let below_heads = if app.page().is_none() { table::heads_in(slots.body) } else { 0 };
+    app.place(Places {
+        tabs_y: slots.tabs.y,
+        tabs: if slots.tabs.is_empty() { Vec::new() } else { header::tab_places(&tabs) },
+        rows_y: slots.body.y + below_heads,
+        rows: slots.body.height - below_heads,
+    });
+    let panel = panel(app, width, usize::from(slots.panel.height), look);
     put(frame, slots.title, &[header::title(app, width, look)]);
     put(frame, slots.figures, &[header::figures(app, width, look)]);
     put(frame, slots.lost, lost.as_slice());
-    put(frame, slots.tabs, &[header::tabs(app, width, look)]);
+    put(frame, slots.tabs, &[tabs]);
     body(frame, slots.body, app, look);
     put(frame, slots.panel, &panel);
     put(
@@ -70,18 +76,39 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
 fn remarks(app: &App) -> Vec<String> {
     match app.page() {
         Some(Page::Notices) => Vec::new(),
+        // The overview has the findings.
+        None if app.tab() == Tab::Overview => app.notices().to_vec(),
         None if app.grid().rows.is_empty() => Vec::new(),
         _ => app.remarks(),
     }
 }
 
-/// The detail of the selected row, for the room that the table does not need.
-fn panel(app: &App, width: usize, look: Look) -> Vec<Line<'static>> {
-    let Some(row) = app.selected().filter(|_| app.page().is_none()) else {
-        return Vec::new();
-    };
+/// The detail of the selected row, for the room that the table does not need; the past
+/// around a step.
+fn panel(app: &App, width: usize, height: usize, look: Look) -> Lines {
+    let Some(row) = app.selected().filter(|_| height > 0) else { return Vec::new() };
     let mut lines = vec![header::rule(width, look)];
-    lines.extend(detail::lines(app, row, width, look));
+    lines.extend(match row {
+        RowId::Step(start) => {
+            let step = step_at(app.steps(), *start);
+            graph::lines(app.steps(), step, width, height - 1, look)
+        }
+        row => detail::lines(app, row, width, look),
+    });
+    lines
+}
+
+/// A flame graph below its title.
+fn flame_page(app: &App, width: usize, height: usize, look: Look) -> Lines {
+    let Some((walk, flame)) = app.flame() else { return Vec::new() };
+    let title = app.flame_title().unwrap_or_default();
+    let title = look.head(&look.theirs(&title), width).into_owned();
+    // Where there is room for little, that is for where one is.
+    let titled = usize::from(height > 3);
+    let mut lines = vec![Line::styled(title, STRONG)];
+    lines.truncate(titled);
+    let height = height - titled;
+    lines.extend(flame::lines(flame, walk.by, &walk.path, walk.zoom, width, height, look));
     lines
 }
 
@@ -92,27 +119,45 @@ fn body(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: Look) {
         Some(Page::Help) => text::help(app, width, look),
         Some(Page::Notices) => text::notices(app, width, look),
         Some(Page::Detail(row)) => detail::lines(app, &row, width, look),
-        None if app.grid().rows.is_empty() => text::why_empty(app, width, look),
-        None => {
-            app.fit_table(table::visible_rows(area));
-            return table::draw(frame, area, app, look);
-        }
+        Some(Page::Columns(at)) => text::columns(app, at),
+        Some(Page::Flame(_)) => flame_page(app, width, height, look),
+        None => match (app.tab(), app.summary()) {
+            (Tab::Overview, Some(summary)) => {
+                overview::lines(summary, app.steps(), width, height, look)
+            }
+            _ if app.grid().rows.is_empty() => text::why_empty(app, width, look),
+            _ => {
+                app.fit_table(table::visible_rows(area));
+                return table::draw(frame, area, app, look);
+            }
+        },
     };
     app.fit_page(height, lines.len());
     put(frame, area, lines.get(app.scroll()..).unwrap_or_default());
 }
 
-/// The bottom line: the filter while it is typed, else the keys.
+/// The bottom line: what came of the last key; the filter while it is typed, and what is
+/// wrong with it; else the keys.
 fn footer(app: &App, width: usize, look: Look) -> Line<'static> {
-    let mode = if app.editing() { Mode::Filter } else { Mode::Command };
+    if let Some(message) = app.message() {
+        let message = look.ours(message);
+        return Line::styled(look.head(&message, width).into_owned(), STRONG);
+    }
     let mut parts = Vec::new();
     if app.editing() {
+        let filter = format!("/{}▏", units::clean(app.filter()));
+        let complaint = app.complaint().map(|complaint| look.ours(complaint));
         // The end of a long filter is where one types.
-        let filter = format!("/{}▏", crate::units::clean(app.filter()));
         let room = width.saturating_sub(2);
-        parts.push(Part::new(0, crate::units::tail(&filter, room).into_owned()).styled(STRONG));
+        let room = if complaint.is_some() { room.min(width / 2) } else { room };
+        let filter = units::tail(&filter, room).into_owned();
+        let left = width.saturating_sub(units::width(&filter) + 2);
+        parts.push(Part::new(0, filter).styled(STRONG));
+        if let Some(complaint) = complaint {
+            parts.push(Part::new(0, look.head(&complaint, left)).styled(look.warning()));
+        }
     }
-    let bindings = BINDINGS.iter().filter(|binding| binding.mode == mode);
+    let bindings = BINDINGS.iter().filter(|binding| binding.mode == app.mode());
     parts.extend(bindings.enumerate().filter_map(|(rank, binding)| {
         let label = binding.footer?;
         Some(Part::new(rank + 1, format!("{} {label}", binding.name())))

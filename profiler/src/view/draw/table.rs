@@ -19,7 +19,7 @@ pub(super) fn visible_rows(area: Rect) -> usize {
 }
 
 /// A single line is better spent on a row.
-fn heads_in(area: Rect) -> u16 {
+pub(super) fn heads_in(area: Rect) -> u16 {
     u16::from(area.height >= 2)
 }
 

@@ -290,8 +290,11 @@ fn neighbours_differ_in_colour() {
 fn the_time_shown_is_said() {
     assert_eq!(span_text(Time::All, 83 * SECOND), ["since start 1m23s", "1m23s"]);
     assert_eq!(span_text(Time::Last, SECOND), ["last 1.00s", "last 1.00s"]);
-    let step = Time::Step { number: 12, of: 40, start_ns: 42 * SECOND };
-    assert_eq!(span_text(step, 4 * SECOND), ["past 12/40: 4.00s from 42.0s on", "12/40 at 42.0s"]);
+    let step = Time::Step { start_unix_ns: fixture::START, ago_ns: 42 * SECOND };
+    assert_eq!(
+        span_text(step, 4 * SECOND),
+        ["interval 22:13:20 UTC, 42.0s ago, 4.00s long", "22:13:20, 42.0s ago"]
+    );
 }
 
 /// A summary full of a text.

@@ -1,10 +1,13 @@
 //! Pages of text: help, notices, and why a table is empty.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
 
 use super::{
     parts::Lines,
-    theme::{Look, STRONG},
+    theme::{Look, SELECTED, STRONG},
 };
 use crate::model::summary::Summary;
 use crate::units;
@@ -16,11 +19,11 @@ use crate::view::{
 /// Every key there is.
 pub(super) fn help(app: &App, width: usize, look: Look) -> Lines {
     let mut lines = Vec::new();
-    for (mode, title) in [(Mode::Command, "Keys"), (Mode::Filter, "While typing a filter")] {
+    for (mode, title) in Mode::ALL {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.push(Line::styled(title, STRONG));
+        lines.extend(paragraph(title, width, look).into_iter().map(|line| line.style(STRONG)));
         for binding in BINDINGS.iter().filter(|binding| binding.mode == mode) {
             lines.extend(key_and_help(&look.ours(&binding.names()), binding.help, width));
         }
@@ -40,6 +43,18 @@ fn key_and_help(keys: &str, help: &str, width: usize) -> Lines {
         .into_iter()
         .map(|text| Line::from(first.take().unwrap_or_else(|| " ".repeat(indent)) + &text))
         .collect()
+}
+
+/// The columns to choose from, the one that one is at reversed.
+pub(super) fn columns(app: &App, at: usize) -> Lines {
+    let title = format!("Columns of {}", app.tab().title());
+    let mut lines = vec![Line::styled(title, STRONG)];
+    lines.extend(app.columns().enumerate().map(|(column, (head, on))| {
+        let mark = if on { 'x' } else { ' ' };
+        let style = if column == at { SELECTED } else { Style::new() };
+        Line::styled(format!(" [{mark}] {:<16} {} ", head.title, head.field.to_lowercase()), style)
+    }));
+    lines
 }
 
 /// What the figures leave out, where they leave out anything.

@@ -141,6 +141,11 @@ impl Look {
         self.tint(Tint::Critical).add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
+    /// What is wrong with what was typed.
+    pub(super) fn warning(self) -> Style {
+        self.tint(Tint::Warning)
+    }
+
     /// A finding of this severity.
     pub(super) fn severity(self, severity: &str) -> Style {
         let tint = match severity {

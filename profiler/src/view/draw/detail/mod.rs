@@ -10,12 +10,8 @@ mod key;
 mod lock;
 mod map;
 
-pub(in crate::view) use key::key;
-#[allow(unused_imports, reason = "opened by the pages")]
-pub(in crate::view) use key::site;
-pub(in crate::view) use lock::lock;
-#[allow(unused_imports, reason = "opened by the pages")]
-pub(in crate::view) use lock::pair;
+pub(in crate::view) use key::{key, site};
+pub(in crate::view) use lock::{lock, pair};
 pub(in crate::view) use map::map;
 
 pub(super) use facts::{pair_text, short_pair_text};
@@ -25,11 +21,13 @@ use ratatui::text::Line;
 use super::{parts::Lines, theme::Look};
 use crate::{
     model::names::unreadable,
-    view::{grid::RowId, state::App},
+    view::{grid::RowId, state::App, tables},
 };
 
 /// All about the row, as the summary shown has it.
 pub(super) fn lines(app: &App, row: &RowId, width: usize, look: Look) -> Lines {
+    // Of what is opened; the panel beside a table does without.
+    let steps = app.subject_steps();
     let found = app.summary().and_then(|summary| match row {
         RowId::Map(id) => {
             let found = summary.maps.iter().find(|map| map.id == *id)?;
@@ -43,12 +41,21 @@ pub(super) fn lines(app: &App, row: &RowId, width: usize, look: Look) -> Lines {
                     of.unreadable.iter().find(|(reason, _)| unreadable(reason) == *text)?;
                 Some(key::without_name(of, reason, *n, width, look))
             };
-            found.map(|found| key(summary, of, found, &[], width, look)).or_else(nameless)
+            found.map(|found| key(summary, of, found, steps, width, look)).or_else(nameless)
         }
         RowId::Lock(id) => {
             let found = summary.locks.iter().find(|lock| lock.id == *id)?;
-            Some(lock(summary, found, &[], width, look))
+            Some(lock(summary, found, steps, width, look))
         }
+        RowId::Site(id, frames) => {
+            let (of, found) = tables::site_of(summary, id, frames)?;
+            Some(site(summary, of, found, width, look))
+        }
+        RowId::Pair(id, parties) => {
+            let (of, found) = tables::pair_of(summary, id, parties)?;
+            Some(pair(summary, of, found, width, look))
+        }
+        RowId::Step(_) => Some(Vec::new()),
     });
     found.unwrap_or_else(|| vec![Line::from("Not seen in this interval (t: since start).")])
 }
