@@ -255,7 +255,7 @@ impl Page<'_> {
         let name = format!("{} {}", lock.id, lock_name(lock));
         let name = self.look.theirs(&name);
         let (open, oldest) = (count(lock.open_waits), time(lock.open_max_ns));
-        let text = format!("now     {open:>FIGURE$}  waiting for {name}, the oldest for {oldest}");
+        let text = format!("now     {open:>FIGURE$}  waiting, the oldest for {oldest}, for {name}");
         Some(Line::styled(self.look.ours(&text).into_owned(), STRONG))
     }
 
