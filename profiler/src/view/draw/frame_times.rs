@@ -182,6 +182,8 @@ fn frame_times() {
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).expect("in memory");
     let look = Look::new(ThemeChoice::Dark, false);
     app.update(picture.clone());
+    let mut given: Vec<Picture> = (0..20).map(|_| picture.clone()).collect();
+    measure("letting a picture go", given.len(), || drop(given.pop()));
     for tab in Tab::ALL {
         app.on_action(Action::Show(tab));
         measure(&format!("frame: {tab:?}"), ROUNDS, || {
