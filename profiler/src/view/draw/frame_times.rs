@@ -175,21 +175,28 @@ fn frame_times() {
     measure("steps", 20, || drop(black_box(session.steps())));
 
     let last = session.last_summary(KEYS as usize);
-    let picture = Picture { total: summary.clone(), last, ..pictures::picture() };
+    let steps = session.steps();
+    let picture =
+        Picture { total: summary.clone(), last, steps: steps.clone(), ..pictures::picture() };
     let mut app = App::new();
-    let mut given: Vec<Picture> = (0..20).map(|_| picture.clone()).collect();
-    measure("taking a picture in", 20, || app.update(given.pop().expect("one for each round")));
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).expect("in memory");
     let look = Look::new(ThemeChoice::Dark, false);
-    for tab in [Tab::Maps, Tab::Keys, Tab::Locks] {
+    app.update(picture.clone());
+    let mut given: Vec<Picture> = (0..20).map(|_| picture.clone()).collect();
+    measure("letting a picture go", given.len(), || drop(given.pop()));
+    for tab in Tab::ALL {
         app.on_action(Action::Show(tab));
         measure(&format!("frame: {tab:?}"), ROUNDS, || {
+            terminal.draw(|frame| draw(frame, &mut app, look)).expect("in memory");
+        });
+        let mut given: Vec<Picture> = (0..20).map(|_| picture.clone()).collect();
+        measure("  the first of a new picture", given.len(), || {
+            app.update(given.pop().expect("one for each round"));
             terminal.draw(|frame| draw(frame, &mut app, look)).expect("in memory");
         });
     }
 
     let (width, height) = (usize::from(SIZE.0), usize::from(SIZE.1) - 4);
-    let steps = session.steps();
     measure("page: overview", ROUNDS, || {
         black_box(overview::lines(&summary, &steps, width, height, look));
     });

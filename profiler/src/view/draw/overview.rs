@@ -38,6 +38,8 @@ const NAME: usize = 22;
 const WIDE: usize = 76;
 /// From this height on sentences are whole ones.
 const TALL: usize = 16;
+/// Below this height there is room for the rates that matter most only.
+const LOW: usize = 10;
 /// Rows of a table that are enough where others have none yet.
 const ENOUGH: usize = 3;
 
@@ -52,7 +54,7 @@ pub(in crate::view) fn lines(
     let page = Page { summary, width, height, look };
     let blocks = vec![
         page.findings(),
-        Block::of(1, 3, page.rates(steps)),
+        Block::of(1, if height < LOW { 2 } else { 3 }, page.rates(steps)),
         Block::of(2, if page.is_tall() { 3 } else { 2 }, page.worst_pair()).prose(""),
         Block::of(3, 2, page.locks()),
         Block::of(4, 2, page.waiting_keys()),
@@ -231,8 +233,10 @@ impl Page<'_> {
                 samples(steps, |step| step.totals.wait_ns),
             ),
         ];
+        let is_low = self.height < LOW;
         let mut lines: Lines = rows
             .into_iter()
+            .filter(|(what, ..)| !is_low || *what != "waits/s")
             .map(|(what, tint, figure, samples)| {
                 let figure = figure.unwrap_or_else(|| "not known".to_owned());
                 let text = format!("{what:<8}{figure:>FIGURE$}  ");
@@ -255,7 +259,7 @@ impl Page<'_> {
         let name = format!("{} {}", lock.id, lock_name(lock));
         let name = self.look.theirs(&name);
         let (open, oldest) = (count(lock.open_waits), time(lock.open_max_ns));
-        let text = format!("now     {open:>FIGURE$}  waiting for {name}, the oldest for {oldest}");
+        let text = format!("now     {open:>FIGURE$}  waiting, the oldest for {oldest}, for {name}");
         Some(Line::styled(self.look.ours(&text).into_owned(), STRONG))
     }
 
