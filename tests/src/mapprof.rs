@@ -53,7 +53,7 @@ impl Mapprof {
         // Large buffers: what the tests compare is the counting, on a machine that
         // others may load. What the default size bears is the saturation benchmark's.
         Self::new(["stat", "--format", "json", "--keys", "1000000", "--duration", "170s"])
-            .args(["--ring-mib", "32"])
+            .args(["--ring-mib", "64"])
             .arg("--pid")
             .arg(pid.to_string())
     }

@@ -150,8 +150,7 @@ fn one_of_two_is_killed() -> Result<()> {
     }
     let mut program = Program::hold(&programs::newest_go("counts")?, ["-rounds", "10000"])?;
     let one = Mapprof::stat(program.pid()).attach()?;
-    // Three share the CPUs here, and two when one is gone: room for when it has to wait.
-    let other = Mapprof::stat(program.pid()).args(["--ring-mib", "64"]).attach()?;
+    let other = Mapprof::stat(program.pid()).attach()?;
     program.begin()?;
     sleep(Duration::from_millis(500));
     one.signal(Signal::SIGKILL)?;

@@ -230,8 +230,11 @@ fn replay_shows_a_recording_in_a_terminal() -> Result<()> {
         .with_context(|| format!("the screen was\n{screen}"))
     };
     let result = (|| {
-        shows("map[string]main.wide")?;
         shows("recorded until")?;
+        tmux(&["send-keys", "2"])?;
+        shows("map[string]main.wide")?;
+        tmux(&["send-keys", "["])?;
+        shows("UTC")?;
         tmux(&["send-keys", "q"])?;
         shows("ended=0")
     })();
