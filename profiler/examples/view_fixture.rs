@@ -29,7 +29,8 @@ fn main() -> anyhow::Result<()> {
     stop_on_signals(&stop)?;
     // The figures are made up.
     let save = Box::new(|_: &Summary| Err("the example saves nothing".to_owned()));
-    let links = Links { pictures: receiver, requests, save, stop };
+    let (used, _nobody) = mpsc::channel();
+    let links = Links { pictures: receiver, used, requests, save, stop };
     let view = thread::spawn(move || view::run(App::new(), links, Looks::default()));
     view.join().map_err(|_| anyhow::anyhow!("the view panicked"))??;
     println!("the view has ended");

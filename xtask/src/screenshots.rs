@@ -39,11 +39,12 @@ struct Shot {
 
 /// All pictures, in the order in which they are taken.
 const SHOTS: &[Shot] = &[
-    Shot { name: "maps", keys: &["1"], shows: &["mapprof", "Maps", "demo"] },
-    Shot { name: "keys", keys: &["2"], shows: &["user:1"] },
-    Shot { name: "key", keys: &["Enter"], shows: &["user:1"] },
-    Shot { name: "locks", keys: &["Escape", "3"], shows: &["p99"] },
+    Shot { name: "overview", keys: &["1"], shows: &["Overview", "Locks", "Keys"] },
+    Shot { name: "keys", keys: &["3"], shows: &["user:1"] },
+    Shot { name: "locks", keys: &["4"], shows: &["p99"] },
     Shot { name: "lock", keys: &["Enter"], shows: &["p99.9"] },
+    Shot { name: "flame", keys: &["Escape", "f", "Down", "Down"], shows: &["demo"] },
+    Shot { name: "timeline", keys: &["Escape", "7"], shows: &["ops/s"] },
 ];
 
 pub(crate) fn run() -> Result<()> {

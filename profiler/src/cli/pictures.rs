@@ -71,6 +71,7 @@ impl Pictures {
 /// The view, in a thread of its own.
 pub(super) struct Viewing {
     pictures: Sender<Picture>,
+    used: Receiver<Picture>,
     requests: Receiver<Request>,
     request: Request,
     stop: Arc<AtomicBool>,
@@ -81,10 +82,12 @@ impl Viewing {
     /// Takes the terminal over.
     pub(super) fn start(look: LookArgs) -> Result<Self> {
         let (pictures, received) = mpsc::channel();
+        let (done, used) = mpsc::channel();
         let (asked, requests) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let links = Links {
             pictures: received,
+            used: done,
             requests: asked,
             save: Box::new(save::report),
             stop: Arc::clone(&stop),
@@ -94,7 +97,7 @@ impl Viewing {
             .name("mapprof-view".into())
             .spawn(move || view::run(App::new(), links, looks))
             .context("cannot start the view's thread")?;
-        Ok(Self { pictures, requests, request: Request::default(), stop, thread })
+        Ok(Self { pictures, used, requests, request: Request::default(), stop, thread })
     }
 
     /// Whether the user has seen enough.
@@ -105,6 +108,7 @@ impl Viewing {
     /// Whether something else is asked for than before: then a picture should be shown
     /// at once.
     pub(super) fn asks(&mut self) -> bool {
+        self.used.try_iter().for_each(drop);
         let newest = self.requests.try_iter().last();
         let asks = newest.is_some();
         if let Some(newest) = newest {

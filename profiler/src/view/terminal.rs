@@ -56,6 +56,8 @@ pub type Save = Box<dyn FnMut(&Summary) -> Result<String, String> + Send>;
 pub struct Links {
     /// What is to be shown; the newest counts.
     pub pictures: Receiver<Picture>,
+    /// What is not shown any more: whoever made it has the time to free it.
+    pub used: Sender<Picture>,
     /// What is asked for, each time that it changes; a picture should come at once.
     pub requests: Sender<Request>,
     /// How to save what is shown.
@@ -117,7 +119,7 @@ fn watch(app: &mut App, links: &mut Links, screen: &mut impl Screen) -> Result<(
     let mut changed = true;
     let mut asked = Request::default();
     while !links.stop.load(Ordering::Relaxed) {
-        changed |= take_newest(app, &links.pictures);
+        changed |= take_newest(app, links);
         let request = app.request();
         if request != asked {
             // Where nobody answers any more, that is seen at the pictures.
@@ -177,20 +179,27 @@ fn save(app: &mut App, save: &mut Save) {
 }
 
 /// Gives the app the newest picture of those that have come; whether anything is new.
-fn take_newest(app: &mut App, pictures: &Receiver<Picture>) -> bool {
+fn take_newest(app: &mut App, links: &Links) -> bool {
     let mut newest = None;
     let closed = loop {
-        match pictures.try_recv() {
-            Ok(picture) => newest = Some(picture),
+        match links.pictures.try_recv() {
+            Ok(picture) => give_back(newest.replace(picture), links),
             Err(TryRecvError::Empty) => break false,
             Err(TryRecvError::Disconnected) => break app.close(),
         }
     };
     let any = newest.is_some();
     if let Some(picture) = newest {
-        app.update(picture);
+        give_back(app.update(picture), links);
     }
     any || closed
+}
+
+fn give_back(picture: Option<Picture>, links: &Links) {
+    if let Some(picture) = picture {
+        // Where nobody takes it, it is freed here.
+        let _ = links.used.send(picture);
+    }
 }
 
 #[cfg(test)]
@@ -275,7 +284,9 @@ mod tests {
             saving.send(summary.clone()).expect("the receiver lives");
             Ok("there".to_owned())
         });
-        let mut links = Links { pictures: receiver, requests, save, stop: Arc::clone(&stop) };
+        let (used, _nobody) = channel();
+        let stopped = Arc::clone(&stop);
+        let mut links = Links { pictures: receiver, used, requests, save, stop: stopped };
         watch(&mut app, &mut links, &mut screen).expect("the script has no errors");
         Played {
             app,

@@ -19,23 +19,23 @@ pub enum Span {
 
 impl App {
     /// Takes a newer picture; holds it back while paused, but for what was asked for.
-    pub fn update(&mut self, picture: Picture) {
-        match &mut self.shown {
+    /// Returns one that is of no use any more: freeing it takes longer than a frame.
+    pub fn update(&mut self, picture: Picture) -> Option<Picture> {
+        let mut before = match &mut self.shown {
             Some(held) if self.paused => {
                 answer(held, &picture);
-                self.newer = Some(picture);
+                self.newer.replace(picture)
             }
-            shown => {
-                let before = shown.replace(picture);
-                if let (Some(now), Some(before)) = (shown, before) {
-                    // Until the answer comes.
-                    keep(now, before);
-                }
-            }
+            shown => shown.replace(picture),
+        };
+        if let (false, Some(now), Some(before)) = (self.paused, &mut self.shown, &mut before) {
+            // Until the answer comes.
+            keep(now, before);
         }
         self.settle();
         self.rebuild();
         self.grow_flame();
+        before
     }
 
     /// What the next pictures are to have.
@@ -218,9 +218,9 @@ fn answer(held: &mut Picture, newer: &Picture) {
 }
 
 /// Keeps what was asked for before, where the next picture was made before that.
-fn keep(now: &mut Picture, before: Picture) {
+fn keep(now: &mut Picture, before: &mut Picture) {
     if now.subject.is_none() {
-        now.subject = before.subject;
+        now.subject = before.subject.take();
     }
     let start = before.at.as_ref().and_then(|at| before.steps.get(at.index));
     if let (None, Some(at), Some(step)) = (&now.at, &before.at, start)
