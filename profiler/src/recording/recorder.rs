@@ -61,12 +61,16 @@ impl Recorder {
     /// returns; after an error they wait for the next call.
     pub fn interval(&mut self, names: &Definitions, slice: &Slice) -> Result<(), WriteError> {
         names::extend(&mut self.names, names.clone());
-        let slice = match self.waiting.take() {
-            Some(before) => merged(&[&before, slice], &self.limits),
-            None => slice.clone(),
-        };
-        self.waiting = Some(slice);
-        self.flush()
+        match self.waiting.take() {
+            Some(before) => {
+                self.waiting = Some(merged(&[&before, slice], &self.limits));
+                self.flush()
+            }
+            // Slices are large: this one is copied only where it has to wait.
+            None => self.write(Some(slice)).inspect_err(|error| {
+                self.waiting = waits_after(error).then(|| slice.clone());
+            }),
+        }
     }
 
     /// Ends it: nothing is missing.
@@ -96,33 +100,40 @@ impl Recorder {
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
+        let waiting = self.waiting.take();
+        self.write(waiting.as_ref()).inspect_err(|error| {
+            self.waiting = waiting.filter(|_| waits_after(error));
+        })
+    }
+
+    /// Writes what there is besides, and the slice; all or nothing of it.
+    fn write(&mut self, slice: Option<&Slice>) -> Result<(), WriteError> {
         if let Some(header) = self.header.take()
             && let Err(error) = self.writer.append(&Record::Header(Cow::Borrowed(&header)))
         {
             self.header = Some(header);
             return Err(error);
         }
-        self.revive();
+        if let Some(slice) = slice {
+            self.revive(slice);
+        }
         let before = self.writer.bytes();
         if !names::is_empty(&self.names) {
             self.writer.append(&Record::Definitions(Cow::Borrowed(&self.names)))?;
         }
         let names = std::mem::take(&mut self.names);
-        let Some(slice) = self.waiting.take() else { return Ok(()) };
-        if let Err(error) = self.append(&slice, before) {
+        let Some(slice) = slice else { return Ok(()) };
+        self.append(slice, before).inspect_err(|_| {
             // The names may be in the file already; twice is as well.
             names::extend(&mut self.names, names);
-            self.waiting = (!matches!(error, WriteError::TooLarge { .. })).then_some(slice);
-            return Err(error);
-        }
-        Ok(())
+        })
     }
 
-    /// Puts names back that the waiting slice mentions again.
-    fn revive(&mut self) {
-        let Some(slice) = self.waiting.as_ref().filter(|_| !names::is_empty(&self.shelf)) else {
+    /// Puts names back that the slice mentions again.
+    fn revive(&mut self, slice: &Slice) {
+        if names::is_empty(&self.shelf) {
             return;
-        };
+        }
         let mut used = Used::default();
         used.note(slice);
         used.follow(&self.names);
@@ -154,4 +165,9 @@ impl Recorder {
         self.least_bytes = if bytes > most { bytes + bytes / 4 } else { 0 };
         Ok(())
     }
+}
+
+/// Whether what was not written may be later.
+fn waits_after(error: &WriteError) -> bool {
+    !matches!(error, WriteError::TooLarge { .. })
 }
