@@ -99,6 +99,7 @@ pub(super) fn workload() -> Result<ExitCode> {
 
 type Cache = HashMap<Box<[u8]>, u64>;
 
+#[inline(never)]
 fn serve(cache: &Mutex<Cache>, shares: &[f64], seed: u64) {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut requests = 0_u64;
@@ -112,7 +113,9 @@ fn serve(cache: &Mutex<Cache>, shares: &[f64], seed: u64) {
     }
 }
 
-/// One request: look up, fill on a miss, now and then refresh or drop.
+/// One request: look up, fill on a miss, now and then refresh or drop. With a name of its
+/// own in every build.
+#[inline(never)]
 fn request(cache: &Mutex<Cache>, key: &[u8], refresh: bool) {
     let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let cache = &raw mut *cache;

@@ -161,15 +161,23 @@ fn stack(bytes: &[u8], at: usize, count: u32, caller: u64) -> Option<Vec<u64>> {
     Some(frames(raw?, caller))
 }
 
+/// Where addresses of programs end on x86_64 with five levels of page tables
+/// (`TASK_SIZE_MAX`, Linux 6.18, arch/x86/include/asm/page_64.h); with four it is lower.
+const USER_END: u64 = 1 << 56;
+
 /// The stack as return addresses, innermost first. The probed instruction stands
 /// first, one byte on so that "the byte before" lies in it as it does for a
 /// return address; the caller stands second, even on kernels that skip the caller
-/// at a function's first instructions. It stands third where a wrapper is between.
+/// at a function's first instructions. It stands third where a wrapper is between. What
+/// follows an address that no program can have was never a stack: code without frame
+/// pointers uses their register for something else.
 pub(super) fn frames(mut frames: Vec<u64>, caller: u64) -> Vec<u64> {
     if let Some(first) = frames.first_mut() {
         *first = first.wrapping_add(1);
     }
     let is_known = !matches!(caller, 0 | probe_ebpf::CALLER_NOT_SAMPLED);
+    let sound = frames.iter().position(|&frame| frame >= USER_END).unwrap_or(frames.len());
+    frames.truncate(sound);
     if is_known && !frames.iter().skip(1).take(2).any(|&frame| frame == caller) {
         frames.insert(frames.len().min(1), caller);
     }
@@ -213,6 +221,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_stack_ends_where_it_is_none() {
+        assert_eq!(frames(vec![0x10, 0x20, 0x30], 0x20), [0x11, 0x20, 0x30]);
+        assert_eq!(frames(vec![0x10, 0x3fc9_a652_0599_dae4, 0x30], 0x20), [0x11, 0x20]);
+        assert_eq!(frames(vec![], 0x20), [0x20]);
+    }
 
     proptest! {
         #[test]

@@ -129,14 +129,7 @@ pub struct Builder {
     lost_maps: u64,
     lost_locks: u64,
     dropped: Dropped,
-    /// Operations of the interval that told their call site.
-    sites_seen: u64,
 }
-
-/// So many of an interval's operations tell the call site of their key; of the others one
-/// in [`SITES_STRIDE`] does for all.
-const SITES_WHOLE: u64 = 2048;
-const SITES_STRIDE: u64 = 16;
 
 impl Builder {
     /// With nothing in it.
@@ -150,7 +143,6 @@ impl Builder {
             lost_maps: 0,
             lost_locks: 0,
             dropped: Dropped::default(),
-            sites_seen: 0,
         }
     }
 
@@ -179,24 +171,10 @@ impl Builder {
         {
             table.keys.observe(bytes, len, op, &mut self.budget);
             if caller != CALLER_NOT_SAMPLED {
-                let weight = self.site_weight();
-                if weight > 0 {
-                    let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
-                    let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
-                    self.tables.key_sites.row((key, caller), limit, lost).bump_by(op, weight);
-                }
+                let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
+                let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
+                self.tables.key_sites.row((key, caller), limit, lost).bump(op);
             }
-        }
-    }
-
-    /// For how many operations with a call site the next one stands, 0 where it is left
-    /// out: a row of keys and call sites costs more to find than all else of an operation.
-    fn site_weight(&mut self) -> u64 {
-        self.sites_seen += 1;
-        match self.sites_seen {
-            ..=SITES_WHOLE => 1,
-            seen if seen.is_multiple_of(SITES_STRIDE) => SITES_STRIDE,
-            _ => 0,
         }
     }
 
@@ -265,7 +243,6 @@ impl Builder {
     /// Ends the interval: what it held, and an empty builder for the next.
     pub fn close(&mut self, meta: SliceMeta) -> Slice {
         self.budget = self.limits.budget();
-        self.sites_seen = 0;
         let maps =
             self.maps.iter_mut().enumerate().filter_map(|(id, table)| table.close(id as MapId));
         let locks = std::mem::take(&mut self.locks);

@@ -21,13 +21,8 @@ impl Ops {
 
     /// One more.
     pub fn bump(&mut self, op: Op) {
-        self.bump_by(op, 1);
-    }
-
-    /// So many more.
-    pub fn bump_by(&mut self, op: Op, more: u64) {
         let count = &mut self.0[op as usize];
-        *count = count.saturating_add(more);
+        *count = count.saturating_add(1);
     }
 
     /// Those that the program asked for: not what a map does by itself.
