@@ -310,7 +310,7 @@ fn every_table_opens_and_conditions_filter() -> Result<()> {
     terminal.press("Escape")?;
     terminal.until(&["no columns"], |screen| !screen.contains("[ ]"))?;
     terminal.press("5")?;
-    terminal.shows(&["call site", "demo::serve"])?;
+    terminal.shows(&["call site", "demo::request"])?;
     terminal.press("Enter")?;
     terminal.press("Escape")?;
     terminal.press("6")?;
