@@ -229,6 +229,18 @@ pub const SHORT_STACK: usize = 3;
 /// call sites there are, and their shares, are told by those that were.
 pub const CALLER_NOT_SAMPLED: u64 = 1;
 
+/// What is told at this moment, in memory that user space writes and programs read.
+/// Probes cannot be put in and taken out at a moment, gates can be opened and shut: so
+/// all probes watch for the same time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// Number of the window in which operations of maps are told; 0: none is open.
+    pub maps: u64,
+    /// The same for beginnings of waits: a wait that has begun is told to its end.
+    pub locks: u64,
+}
+
 /// Bits of [`OpHead::flags`].
 pub mod op_flags {
     /// The key could not be read: a probe cannot wait for a page that the program has
@@ -448,6 +460,8 @@ pub struct OpStack {
 pub struct Remembered {
     /// Whose it is; 0 while it is being written.
     pub owner: u64,
+    /// Number of the window of operations that it fell into.
+    pub window: u64,
     /// The operation.
     pub op: LongOp,
 }
@@ -460,6 +474,9 @@ pub struct TaskSlot {
     pub waited: u64,
     /// When that wait ended, CLOCK_MONOTONIC ns.
     pub wait_end_ns: u64,
+    /// Number of the window of operations in which it ended; 0: in none. Operations
+    /// between its end and the next window were not seen.
+    pub wait_window: u64,
     /// Task that is about to wait, and was seen where it began to spin; 0: none.
     pub spinning: u64,
     /// The lock that it spins for.

@@ -9,12 +9,15 @@ use aya_ebpf::{
     btf_maps::{Array, PerCpuArray},
     helpers::{
         bpf_get_current_pid_tgid, bpf_probe_read_user,
-        generated::{bpf_get_attach_cookie, bpf_jiffies64, bpf_ktime_get_ns},
+        generated::{
+            bpf_get_attach_cookie, bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns,
+        },
     },
     macros::btf_map,
 };
 use probe_ebpf::{
-    COUNTER_SKIPPED, Loss, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken, site_flags,
+    COUNTER_SKIPPED, Gates, Loss, MAX_CPUS, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken,
+    site_flags,
 };
 
 use crate::transport::{count, lose};
@@ -22,6 +25,45 @@ use crate::transport::{count, lose};
 /// The site descriptors, by attach cookie.
 #[btf_map]
 pub(crate) static SITES: Array<Site, MAX_SITES> = Array::new();
+
+/// What is told now.
+#[btf_map]
+static GATES: Array<Gates, 1, MMAPABLE> = Array::new();
+
+/// Hits of each site on each CPU: [`MAX_SITES`] for each CPU in turn. User space makes it
+/// as large as the machine takes, and maps it into its memory.
+#[btf_map]
+static HITS: Array<u64, { MAX_SITES * MAX_CPUS }, MMAPABLE> = Array::new();
+
+/// `BPF_F_MMAPABLE`, include/uapi/linux/bpf.h.
+const MMAPABLE: usize = 1 << 10;
+
+/// What is told now.
+#[inline(always)]
+pub(crate) fn gates() -> Gates {
+    match GATES.get_ptr(0) {
+        // SAFETY: the map's value lives as long as the program; user space writes it
+        // word by word.
+        Some(gates) => unsafe {
+            Gates {
+                maps: (&raw const (*gates).maps).read_volatile(),
+                locks: (&raw const (*gates).locks).read_volatile(),
+            }
+        },
+        None => Gates::default(),
+    }
+}
+
+/// Counts a hit. A preempted probe may count one too few, of thousands.
+#[inline(always)]
+fn count_hit(site: u32) {
+    // SAFETY: takes nothing.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    if let Some(hits) = HITS.get_ptr_mut(cpu * MAX_SITES as u32 + site) {
+        // SAFETY: the map's value lives as long as the program.
+        unsafe { *hits += 1 };
+    }
+}
 
 /// How many hits of a kind this CPU has seen in this tick. A preempted probe may count
 /// one too few, which does no harm.
@@ -79,6 +121,7 @@ impl Hit {
             lose(Loss::NoSite);
             return None;
         };
+        count_hit(cookie);
         // SAFETY: as above.
         let flags = unsafe { (*ctx).eflags };
         if site.flags & site_flags::SKIP_IF_GUARD_TAKEN != 0 && guard_taken(flags) {

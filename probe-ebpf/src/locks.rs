@@ -15,7 +15,7 @@ use probe_ebpf::{
 };
 
 use crate::{
-    context::{Counted, Hit, now, number_in_tick, read, thread},
+    context::{Counted, Hit, gates, now, number_in_tick, read, thread},
     tasks,
     transport::{lose, reserve, submit},
 };
@@ -42,6 +42,10 @@ pub(crate) fn call_id(site: u32) -> u64 {
 /// semaphore that was free after all).
 #[inline(always)]
 pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, id: u64) {
+    let gates = gates();
+    if gates.locks == 0 {
+        return;
+    }
     let task = hit.task();
     let mut start_ns = now();
     let Some(object) = hit.value(&hit.site.object) else {
@@ -55,7 +59,7 @@ pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, id: u64) {
     }
     if let Some(slot) = tasks::slot(task) {
         start_ns = spinning_since(slot, task, object).unwrap_or(start_ns);
-        tell_operation(slot, task, start_ns);
+        tell_operation(slot, task, gates.maps, start_ns);
     }
     // Filled in place: with its stack, the value is too large for the BPF stack.
     let Some(blank) = BLANK.get(0) else { return };
@@ -107,11 +111,12 @@ pub(crate) fn spin(hit: &Hit, task: u64) {
 /// Tells the operation that the wait may be inside of: whether it is, the wait's stack
 /// tells.
 #[inline(always)]
-fn tell_operation(slot: *const TaskSlot, task: u64, start_ns: u64) {
+fn tell_operation(slot: *const TaskSlot, task: u64, window: u64, start_ns: u64) {
     // SAFETY: the slot is the map's and lives as long as the program.
     unsafe {
         if (*slot).outer.owner == task {
-            tasks::tell(&raw const (*slot).outer, task, record_kind::INSIDE_OP, start_ns);
+            let kind = record_kind::INSIDE_OP;
+            tasks::tell(&raw const (*slot).outer, task, window, kind, start_ns);
         }
     }
 }
@@ -125,6 +130,7 @@ pub(crate) fn release<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
         return;
     };
     let Some(slot) = tasks::slot(task) else { return };
+    let window = gates().maps;
     let Some(mut entry) = reserve::<Release>() else { return };
     let record = entry.as_mut_ptr();
     // SAFETY: the reservation is large enough; frames are only read up to their count.
@@ -139,11 +145,10 @@ pub(crate) fn release<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
         (*record).tid = thread();
         // What was done before the task waited was not done with what it waited for.
         let is_stale = (*slot).waited == task;
-        (*record).has_last = u8::from(
-            !is_stale && tasks::recall(&raw const (*slot).last, task, &raw mut (*record).last),
-        );
-        (*record).has_outer =
-            u8::from(tasks::recall(&raw const (*slot).outer, task, &raw mut (*record).outer));
+        let (last, to) = (&raw const (*slot).last, &raw mut (*record).last);
+        (*record).has_last = u8::from(!is_stale && tasks::recall(last, task, window, to));
+        let (outer, to) = (&raw const (*slot).outer, &raw mut (*record).outer);
+        (*record).has_outer = u8::from(tasks::recall(outer, task, window, to));
         let frames = (&raw mut (*record).frames).cast();
         let is_short = number_in_tick(Counted::Release) > STACKS_PER_TICK;
         (*record).is_short = u8::from(is_short);
@@ -228,6 +233,7 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
         // SAFETY: the slot is the map's and lives as long as the program.
         unsafe {
             (*slot).wait_end_ns = end_ns;
+            (*slot).wait_window = gates().maps;
             (*slot).waited = task;
         }
     }

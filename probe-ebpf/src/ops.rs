@@ -19,7 +19,7 @@ use probe_ebpf::{
 };
 
 use crate::{
-    context::{Counted, Hit, number_in_tick, read, read_u64, thread},
+    context::{Counted, Hit, gates, number_in_tick, read, read_u64, thread},
     keys::{GO_ITAB_TYPE, GoString, GoType, KeyAt, locate_plain, locate_typed},
     tasks,
     transport::{count, reserve, submit},
@@ -37,6 +37,8 @@ struct Event<'a> {
     /// Most bytes of the key, 1 to [`LONG_KEY`]; more than 8 of an interface's.
     limit: u64,
     slot: Option<*mut TaskSlot>,
+    /// The window that is open.
+    window: u64,
 }
 
 impl Event<'_> {
@@ -51,9 +53,11 @@ impl Event<'_> {
         // SAFETY: the slot is the map's; see above for the record.
         unsafe {
             if self.hit.site.flags & site_flags::MAY_WAIT != 0 {
-                tasks::remember::<KEY_WORDS>(&raw mut (*slot).outer, self.task, record);
+                let outer = &raw mut (*slot).outer;
+                tasks::remember::<KEY_WORDS>(outer, self.task, self.window, record);
             }
-            tasks::remember::<KEY_WORDS>(&raw mut (*slot).last, self.task, record);
+            let last = &raw mut (*slot).last;
+            tasks::remember::<KEY_WORDS>(last, self.task, self.window, record);
         }
     }
 }
@@ -61,6 +65,10 @@ impl Event<'_> {
 /// Makes the records of a hit.
 #[inline(always)]
 pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
+    let window = gates().maps;
+    if window == 0 {
+        return;
+    }
     let aux = hit.value(&hit.site.aux).unwrap_or(0);
     if aux != 0 && aux == hit.site.skip_aux {
         count(COUNTER_SKIPPED);
@@ -83,7 +91,7 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
     let task = hit.task();
     let limit = key.limit(u64::from(hit.site.key_limit));
     let slot = if key.kind == key_kind::NONE { None } else { tasks::slot(task) };
-    let event = Event { hit, task, caller, object, aux, flags, limit, slot };
+    let event = Event { hit, task, caller, object, aux, flags, limit, slot, window };
     let prefix = if TYPED && key.kind == key_kind::IFACE { 8 } else { 0 };
     if TYPED && let Some(layout) = key.layout {
         pieced(&event, &key, layout);
@@ -93,7 +101,7 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
         short(&event, &key);
     }
     if let Some(slot) = slot {
-        tasks::tell_if_first_after_wait(ctx, slot, task);
+        tasks::tell_if_first_after_wait(ctx, slot, task, window);
     }
     if number <= STACKS_PER_TICK {
         stack(ctx, &event);

@@ -34,7 +34,7 @@ pub(crate) fn slot(task: u64) -> Option<*mut TaskSlot> {
     TASKS.get_ptr_mut(index(task))
 }
 
-/// Remembers the newest operation of `task`: a record's head and the first
+/// Remembers the newest operation of `task`, in this window: a record's head and the first
 /// `KEY_WORDS` words of its key.
 ///
 /// # Safety
@@ -44,6 +44,7 @@ pub(crate) fn slot(task: u64) -> Option<*mut TaskSlot> {
 pub(crate) unsafe fn remember<const KEY_WORDS: usize>(
     place: *mut Remembered,
     task: u64,
+    window: u64,
     record: *const u64,
 ) {
     // SAFETY: both sides are large enough; see above. Volatile, lest the loop become
@@ -52,6 +53,7 @@ pub(crate) unsafe fn remember<const KEY_WORDS: usize>(
         // Whoever reads meanwhile sees that nobody's operation is complete.
         (&raw mut (*place).owner).write_volatile(0);
         compiler_fence(Ordering::SeqCst);
+        (*place).window = window;
         let to = (&raw mut (*place).op).cast::<u64>();
         for word in 0..size_of::<OpHead>() / 8 + KEY_WORDS {
             to.add(word).write_volatile(record.add(word).read_volatile());
@@ -61,16 +63,22 @@ pub(crate) unsafe fn remember<const KEY_WORDS: usize>(
     }
 }
 
-/// Copies a remembered operation, where it is still that of `task`.
+/// Copies a remembered operation, where it is still that of `task` and of this window:
+/// what was done in between windows is not known.
 ///
 /// # Safety
 ///
 /// `place` is in one of [`slot`]'s, and `to` has room.
 #[inline(always)]
-pub(crate) unsafe fn recall(place: *const Remembered, task: u64, to: *mut LongOp) -> bool {
+pub(crate) unsafe fn recall(
+    place: *const Remembered,
+    task: u64,
+    window: u64,
+    to: *mut LongOp,
+) -> bool {
     // SAFETY: see above.
     unsafe {
-        if (*place).owner != task {
+        if window == 0 || (*place).owner != task || (*place).window != window {
             return false;
         }
         let from = (&raw const (*place).op).cast::<u64>();
@@ -90,14 +98,15 @@ pub(crate) unsafe fn recall(place: *const Remembered, task: u64, to: *mut LongOp
 
 /// Says that a remembered operation of `task` belongs to one of its waits.
 #[inline(always)]
-pub(crate) fn tell(place: *const Remembered, task: u64, kind: u8, wait_ns: u64) {
-    tell_with(place, task, kind, wait_ns, |_| 0);
+pub(crate) fn tell(place: *const Remembered, task: u64, window: u64, kind: u8, wait_ns: u64) {
+    tell_with(place, task, window, kind, wait_ns, |_| 0);
 }
 
 #[inline(always)]
 fn tell_with(
     place: *const Remembered,
     task: u64,
+    window: u64,
     kind: u8,
     wait_ns: u64,
     stack: impl FnOnce(*mut u64) -> u32,
@@ -110,7 +119,7 @@ fn tell_with(
         (*record).pad = [0; 3];
         (*record).wait_ns = wait_ns;
         (*record).frame_count = stack((&raw mut (*record).frames).cast());
-        recall(place, task, &raw mut (*record).op)
+        recall(place, task, window, &raw mut (*record).op)
     };
     if whole {
         submit(entry);
@@ -128,16 +137,25 @@ pub(crate) fn read_stack<C: EbpfContext>(ctx: &C, frames: *mut u64) -> u32 {
     if bytes > 0 { bytes as u32 / 8 } else { 0 }
 }
 
-/// Whether the operation just remembered is the first after a wait; once.
+/// Whether the operation just remembered is the first after a wait that ended in the same
+/// window; once.
 #[inline(always)]
-pub(crate) fn tell_if_first_after_wait<C: EbpfContext>(ctx: &C, slot: *mut TaskSlot, task: u64) {
+pub(crate) fn tell_if_first_after_wait<C: EbpfContext>(
+    ctx: &C,
+    slot: *mut TaskSlot,
+    task: u64,
+    window: u64,
+) {
     // SAFETY: the slot is the map's and lives as long as the program.
     unsafe {
         if (*slot).waited == task {
             (*slot).waited = 0;
+            if (*slot).wait_window != window {
+                return;
+            }
             let wait_ns = (*slot).wait_end_ns;
             let kind = record_kind::AFTER_WAIT;
-            tell_with(&raw const (*slot).last, task, kind, wait_ns, |frames| {
+            tell_with(&raw const (*slot).last, task, window, kind, wait_ns, |frames| {
                 read_stack(ctx, frames)
             });
         }

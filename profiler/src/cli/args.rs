@@ -221,6 +221,11 @@ pub(super) struct HowArgs {
     /// where events are lost as ring_full
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) ring_mib: Option<u32>,
+    /// Most that probes may cost the target, as a share of its CPU time: above that, map
+    /// operations are watched in short windows, and figures carry margins. 'none': all is
+    /// told, whatever it costs
+    #[arg(long, value_name = "SHARE", value_parser = max_overhead)]
+    pub(super) max_overhead: Option<MaxOverhead>,
     /// How to attach
     #[arg(long, value_enum, hide = true)]
     pub(super) attach: Option<AttachArg>,
@@ -314,6 +319,56 @@ fn interval(text: &str) -> Result<Interval, String> {
     } else {
         Err("an interval lasts from 10ms to 1h".to_owned())
     }
+}
+
+/// `--max-overhead`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum MaxOverhead {
+    /// No bound.
+    None,
+    /// Share of the target's CPU time, above 0 and at most 1.
+    Share(f64),
+}
+
+impl MaxOverhead {
+    /// The bound, if there is one.
+    pub(super) fn share(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Share(share) => Some(share),
+        }
+    }
+}
+
+/// Least budget: a window of a millisecond on every CPU that the target uses, once in
+/// ten seconds.
+const LEAST_OVERHEAD: f64 = 0.0001;
+
+fn max_overhead(text: &str) -> Result<MaxOverhead, String> {
+    if text == "none" {
+        return Ok(MaxOverhead::None);
+    }
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let example = "as in 1% or 0.01, or 'none'";
+    let number: f64 = number.trim().parse().map_err(|_| format!("a share is wanted, {example}"))?;
+    let share = number / scale;
+    if !share.is_finite() || share <= 0.0 {
+        return Err(format!("a budget of nothing allows no window at all; give more, {example}"));
+    }
+    if share > 1.0 {
+        return Err(format!(
+            "{}% is more than all CPU time of the target; give at most 100%, {example}",
+            share * 100.0
+        ));
+    }
+    if share < LEAST_OVERHEAD {
+        return Err(format!(
+            "{}% is less than one window of a millisecond costs, once in ten seconds; give at least {}%, {example}",
+            share * 100.0,
+            LEAST_OVERHEAD * 100.0
+        ));
+    }
+    Ok(MaxOverhead::Share(share))
 }
 
 /// `--attach`

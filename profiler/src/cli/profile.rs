@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
+    args::{ChoiceArgs, HowArgs, MaxOverhead, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
     launched, out, progress, silence,
     tape::Tape,
 };
@@ -117,6 +117,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         method: how.attach.map(Into::into),
         ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
         debug: how.verbose >= 2,
+        max_overhead: how.max_overhead.and_then(MaxOverhead::share),
     };
     let mut notices: Vec<String> = target.untested().collect();
     let run = Run::start(target, plan, wanted, options)?;

@@ -95,6 +95,7 @@ impl Load {
                 start_unix_ns: at * SECOND,
                 duration_ns: SECOND,
                 observed_ns: SECOND,
+                locks_observed_ns: SECOND,
                 events: 1000,
                 ..SliceMeta::default()
             }));

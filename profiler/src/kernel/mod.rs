@@ -10,6 +10,7 @@ mod features;
 mod object;
 mod perf;
 mod rings;
+mod shared;
 mod sys;
 
 pub use attach::{Attachment, Method, Refused};
@@ -17,6 +18,7 @@ pub use calibrate::HitCosts;
 pub use features::{Check, Verdict, doctor};
 pub use object::{Kernel, LoadOptions, OpenWaits};
 pub use rings::{Counters, Counts, Rings};
+pub use shared::Shared;
 
 /// What can go wrong between mapprof and the kernel.
 #[derive(Debug, thiserror::Error)]

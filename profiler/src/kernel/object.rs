@@ -8,15 +8,18 @@ use std::{
     collections::{BTreeMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map},
+    util::nr_cpus,
 };
 use aya_obj::Object;
+use probe_ebpf::{MAX_CPUS, MAX_SITES};
 
-use super::{Counters, KernelError, Method, Rings, sys};
+use super::{Counters, KernelError, Method, Rings, Shared, shared::HITS, sys};
 
 /// The BPF object that the build script made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
@@ -43,6 +46,7 @@ pub struct Kernel {
     method: Method,
     ring_bytes: u32,
     tgid: u32,
+    shared: Arc<Shared>,
 }
 
 /// Every program of the object.
@@ -67,11 +71,16 @@ const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 impl Kernel {
     /// Loads maps, and the programs on demand.
     pub fn load(options: LoadOptions) -> Result<Self, KernelError> {
+        let cpus = nr_cpus()
+            .map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?
+            .min(MAX_CPUS);
         let level: u8 = if options.debug { 4 } else { 0 };
         let ebpf = EbpfLoader::new()
             .override_global(aya_log::LEVEL, &level, true)
+            .map_max_entries(HITS, (cpus * MAX_SITES) as u32)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
+        let shared = Arc::new(Shared::open(&ebpf, cpus)?);
         let mut object =
             Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
         relocate(&mut object, &ebpf)?;
@@ -82,7 +91,11 @@ impl Kernel {
             method: Method::Multi,
             ring_bytes: options.ring_bytes,
             tgid: options.tgid,
+            shared,
         };
+        // Until somebody shuts them.
+        kernel.shared.set_maps(1);
+        kernel.shared.set_locks(1);
         kernel.method = match options.method {
             Some(method) => method,
             None => kernel.best_method()?,
@@ -105,6 +118,11 @@ impl Kernel {
     /// Puts rings in place and opens them for reading. Once per run.
     pub fn open_rings(&mut self) -> Result<Rings, KernelError> {
         Rings::open(&mut self.ebpf, self.ring_bytes)
+    }
+
+    /// Gates and counts of hits.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// Opens the loss counters.

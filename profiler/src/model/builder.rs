@@ -12,7 +12,8 @@ use super::callers::Callers;
 use super::space_saving::{Budget, SpaceSaving};
 use super::tables::{Dropped, Tables};
 use super::{
-    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId, UnreadableKeys,
+    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId,
+    UnreadableKeys, Watched,
 };
 use crate::decode::{BlameEvent, Key, Unreadable, WaitEvent};
 
@@ -103,6 +104,7 @@ pub struct SliceMeta {
     pub start_unix_ns: u64,
     pub duration_ns: u64,
     pub observed_ns: u64,
+    pub locks_observed_ns: u64,
     pub events: u64,
     pub hits: u64,
     pub probe_ns: u64,
@@ -240,6 +242,13 @@ impl Builder {
         entry(&mut self.locks, lock, self.limits.locks)
     }
 
+    /// Ends a window: the operations since the last one fell into it. To be told where
+    /// the interval was not watched all the time, and then for all that was.
+    pub fn window(&mut self, _window: Watched) {}
+
+    /// Ends a window of beginnings of waits.
+    pub fn lock_window(&mut self, _window: Watched) {}
+
     /// Ends the interval: what it held, and an empty builder for the next.
     pub fn close(&mut self, meta: SliceMeta) -> Slice {
         self.budget = self.limits.budget();
@@ -259,6 +268,10 @@ impl Builder {
             start_unix_ns: meta.start_unix_ns,
             duration_ns: meta.duration_ns,
             observed_ns: meta.observed_ns,
+            locks_observed_ns: meta.locks_observed_ns,
+            windows: 0,
+            window_probe_ns: 0,
+            window_cpu_ns: 0,
             events: meta.events,
             hits: meta.hits,
             probe_ns: meta.probe_ns,

@@ -27,6 +27,7 @@ pub(crate) fn target() -> TargetInfo {
         ]
         .map(str::to_owned)
         .to_vec(),
+        ..TargetInfo::default()
     }
 }
 
@@ -218,6 +219,7 @@ fn slice(builder: &mut Builder, round: u64) -> Slice {
         start_unix_ns: START + round * SECOND,
         duration_ns: SECOND,
         observed_ns: SECOND - 40_000_000 * u64::from(round == 0),
+        locks_observed_ns: SECOND,
         events: 2_800 + round,
         hits: 2_900,
         probe_ns: 2_900 * 650,

@@ -216,6 +216,10 @@ pub(super) struct Sum {
     pub(super) start_unix_ns: u64,
     pub(super) duration_ns: u64,
     pub(super) observed_ns: u64,
+    pub(super) locks_observed_ns: u64,
+    pub(super) windows: u32,
+    pub(super) window_probe_ns: u64,
+    pub(super) window_cpu_ns: u64,
     pub(super) events: u64,
     hits: u64,
     pub(super) probe_ns: u64,
@@ -251,6 +255,10 @@ impl Sum {
             start_unix_ns: 0,
             duration_ns: 0,
             observed_ns: 0,
+            locks_observed_ns: 0,
+            windows: 0,
+            window_probe_ns: 0,
+            window_cpu_ns: 0,
             events: 0,
             hits: 0,
             probe_ns: 0,
@@ -272,12 +280,16 @@ impl Sum {
         for (mine, theirs) in [
             (&mut self.duration_ns, slice.duration_ns),
             (&mut self.observed_ns, slice.observed_ns),
+            (&mut self.locks_observed_ns, slice.locks_observed_ns),
+            (&mut self.window_probe_ns, slice.window_probe_ns),
+            (&mut self.window_cpu_ns, slice.window_cpu_ns),
             (&mut self.events, slice.events),
             (&mut self.hits, slice.hits),
             (&mut self.probe_ns, slice.probe_ns),
         ] {
             *mine = mine.saturating_add(theirs);
         }
+        self.windows = self.windows.saturating_add(slice.windows);
         if let Some(cpu_ns) = slice.target_cpu_ns {
             let (probe, cpu) = self.cpu.get_or_insert_default();
             *probe = probe.saturating_add(slice.probe_ns);
@@ -323,6 +335,10 @@ impl Sum {
             start_unix_ns: self.start_unix_ns,
             duration_ns: self.duration_ns,
             observed_ns: self.observed_ns,
+            locks_observed_ns: self.locks_observed_ns,
+            windows: self.windows,
+            window_probe_ns: self.window_probe_ns,
+            window_cpu_ns: self.window_cpu_ns,
             events: self.events,
             hits: self.hits,
             probe_ns: self.probe_ns,

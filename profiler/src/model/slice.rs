@@ -199,8 +199,17 @@ pub struct Slice {
     pub start_unix_ns: u64,
     /// Its length by the monotonic clock, ns.
     pub duration_ns: u64,
-    /// How much of it probes were attached, ns.
+    /// How much of it operations of maps were told, ns.
     pub observed_ns: u64,
+    /// How much of it beginnings of waits were told, ns.
+    pub locks_observed_ns: u64,
+    /// Windows in which operations were told; 0 where they were told all the time.
+    pub windows: u32,
+    /// What the hits inside of those windows cost, ns of the target's CPU time.
+    pub window_probe_ns: u64,
+    /// CPU time that the target used in those windows, ns; the scheduler counts it by its
+    /// tick, so only sums over many windows tell something.
+    pub window_cpu_ns: u64,
     /// Records received.
     pub events: u64,
     /// Probe hits, which is what the target pays for.
@@ -226,6 +235,17 @@ impl Slice {
     }
 }
 
+/// A time in which something was told, between two at which it was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Its length, ns.
+    pub observed_ns: u64,
+    /// What the hits in it cost, ns of the target's CPU time.
+    pub probe_ns: u64,
+    /// CPU time that the target used in it, ns.
+    pub cpu_ns: u64,
+}
+
 /// What is profiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetInfo {
@@ -239,4 +259,10 @@ pub struct TargetInfo {
     pub host: String,
     /// What the figures do not include, in half a sentence each.
     pub not_included: Vec<String>,
+    /// Most that probes may cost, in millionths of the target's CPU time; `None`: all is
+    /// told, whatever it costs.
+    pub max_overhead_ppm: Option<u32>,
+    /// Measured cost of a hit with its record at an instruction that the kernel
+    /// emulates, ns; 0: not measured.
+    pub hit_ns: u64,
 }

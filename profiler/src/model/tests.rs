@@ -15,6 +15,7 @@ fn meta(start: u64) -> SliceMeta {
         start_unix_ns: start,
         duration_ns: 1_000,
         observed_ns: 900,
+        locks_observed_ns: 900,
         events: 10,
         hits: 12,
         probe_ns: 100,

@@ -71,6 +71,7 @@ fn busy(at: u64, keys: std::ops::Range<u64>) -> (Definitions, Slice) {
         start_unix_ns: 1_000 * SECOND + at * SECOND,
         duration_ns: SECOND,
         observed_ns: SECOND,
+        locks_observed_ns: SECOND,
         events: at,
         ..SliceMeta::default()
     });

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     End, Options, Reason, Update,
+    bill::{Bill, Spent},
     follow::{Era, Wanted},
     lengths::Lengths,
     resolver::TargetResolver,
@@ -26,7 +27,7 @@ use crate::{
     decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
     kernel::{Attachment, Counters, Counts, HitCosts, Kernel, KernelError, Rings},
     model::{Builder, LockId, MapId, Slice, SliceMeta, StackId},
-    placement::{Cost, Plan},
+    placement::Plan,
     target::Target,
 };
 
@@ -51,7 +52,8 @@ pub(super) struct Collector {
     pub(super) era: Era,
     /// Modules that the plan knows.
     pub(super) planned: usize,
-    costs: HitCosts,
+    pub(super) bill: Bill,
+    spent: Spent,
     options: Options,
     stop: Arc<AtomicBool>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
@@ -122,6 +124,8 @@ impl Collector {
         // Without its log the kernel side works as well.
         let logger = if options.debug { kernel.logger().ok() } else { None };
         let counts = counters.read().unwrap_or_default();
+        let mut bill = Bill::new(kernel.shared(), costs);
+        bill.set(&plan);
         let cpu_ns = target.cpu_ns();
         let planned = target.modules().len();
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
@@ -138,7 +142,8 @@ impl Collector {
             wanted,
             era: Era::default(),
             planned,
-            costs,
+            spent: bill.read(),
+            bill,
             options,
             stop,
             logger,
@@ -155,6 +160,7 @@ impl Collector {
     /// in yet, so the rings are drained meanwhile.
     pub(super) fn attach(&mut self) -> Result<&Attachment, KernelError> {
         self.teach_types();
+        self.bill.set(&self.plan);
         let (paths, pid) = self.attach_points();
         let Self { kernel, plan, .. } = self;
         let attachment = drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || {
@@ -289,12 +295,10 @@ impl Collector {
         let duration_ns = (now - self.slice_began).as_nanos() as u64;
         let counts = self.counters.read().unwrap_or_else(|_| self.counts.clone());
         let mut lost = BTreeMap::new();
-        let mut lost_hits = 0;
         for loss in Loss::ALL {
             let count = counts.lost[loss as usize] - self.counts.lost[loss as usize];
             if count > 0 {
                 lost.insert(loss.name().to_owned(), count);
-                lost_hits += count;
             }
         }
         let malformed =
@@ -302,17 +306,19 @@ impl Collector {
         if malformed > 0 {
             lost.insert("malformed".to_owned(), malformed);
         }
-        let Seen { events, hits } = self.decoder.take_seen();
-        let hits = hits + lost_hits + counts.skipped - self.counts.skipped;
+        let Seen { events, .. } = self.decoder.take_seen();
+        let spent = self.bill.read();
+        let Spent { hits, ns: probe_ns } = spent.since(std::mem::replace(&mut self.spent, spent));
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
         let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
         let meta = SliceMeta {
             start_unix_ns: self.slice_unix_ns,
             duration_ns,
             observed_ns: duration_ns,
+            locks_observed_ns: duration_ns,
             events,
             hits,
-            probe_ns: hits * self.cost_of_a_hit(),
+            probe_ns,
             target_cpu_ns,
             lost,
         };
@@ -321,17 +327,6 @@ impl Collector {
         self.slice_began = now;
         self.slice_unix_ns = unix_ns();
         meta
-    }
-
-    /// With a slow site in the plan the dear figure is taken for all: which sites
-    /// were hit is not known here, and too high an estimate does no harm.
-    fn cost_of_a_hit(&self) -> u64 {
-        let slow = self.plan.sites.iter().any(|site| site.cost == Cost::Slow);
-        if slow {
-            self.costs.slow_ns.unwrap_or(self.costs.emulated_ns)
-        } else {
-            self.costs.emulated_ns
-        }
     }
 
     /// A launched program maps its libraries after its probes are in place; any

@@ -122,6 +122,7 @@ impl Collector {
         let names = names.join(", ");
         self.decoder.add_sites(&sites);
         self.plan.sites.extend(sites);
+        self.bill.set(&self.plan);
         let notice = match self.attach_from(first) {
             Ok(count) => format!(
                 "the process loaded {names}: attached {count} probes there; what it did before they were in place is not counted"

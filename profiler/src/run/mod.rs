@@ -4,6 +4,7 @@
 //! In: what to profile, and how. Out: [`Update`]s from a thread of its own: names
 //! and slices while it lasts, then why it ended.
 
+mod bill;
 mod collector;
 mod follow;
 mod lengths;
@@ -46,6 +47,9 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the kernel side log its debug lines.
     pub debug: bool,
+    /// Most that probes may cost, as a share of the target's CPU time, above 0 and at
+    /// most 1; `None`: all is told, whatever it costs.
+    pub max_overhead: Option<f64>,
 }
 
 /// What a run sends.
@@ -136,7 +140,11 @@ impl Run {
         let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
         let counters = kernel.counters()?;
-        let info = describe(&target, &plan);
+        let info = TargetInfo {
+            max_overhead_ppm: options.max_overhead.map(|share| (share * 1e6).round() as u32),
+            hit_ns: costs.emulated_ns,
+            ..describe(&target, &plan)
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let names: Vec<_> =
             plan.sites.iter().map(|site| (site.function.clone(), site.address)).collect();
@@ -201,6 +209,7 @@ fn describe(target: &Target, plan: &Plan) -> TargetInfo {
             .trim()
             .to_owned(),
         not_included: not_included(plan),
+        ..TargetInfo::default()
     }
 }
 

@@ -134,6 +134,7 @@ fn session() -> Session {
             start_unix_ns: number * 1_000_000_000,
             duration_ns: 1_000_000_000,
             observed_ns: 1_000_000_000,
+            locks_observed_ns: 1_000_000_000,
             events: 60_000,
             hits: 60_000,
             probe_ns: 40_000_000,
