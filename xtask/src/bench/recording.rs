@@ -23,7 +23,7 @@ pub(super) fn measure(seconds: u64) -> Result<Row> {
     ensure!(seconds >= 10, "less than 10 seconds are all start and end");
     let file = std::env::temp_dir().join(format!("mapprof-bench-{}.mprof", std::process::id()));
     let mut child = Command::new(binary())
-        .args(["record", "--duration", &format!("{seconds}s"), "-o"])
+        .args(["record", "--max-overhead", "none", "--duration", &format!("{seconds}s"), "-o"])
         .arg(&file)
         .arg("--")
         .arg(programs::newest_go("load")?)
