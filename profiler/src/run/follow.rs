@@ -54,6 +54,7 @@ impl Collector {
     /// out, and what they report until then is not taken for the old one's.
     pub(super) fn follow_exec(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         self.drain();
+        self.flush();
         let attachment = self.attachment.take();
         let rings = &mut self.rings;
         std::thread::scope(|scope| {
