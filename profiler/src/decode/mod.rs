@@ -125,6 +125,8 @@ pub struct Decoder<R> {
 pub struct Seen {
     /// Operations, waits, and locks that others waited for let go.
     pub events: u64,
+    /// Records that told of them: fewer, where operations on a key were combined.
+    pub records: u64,
     /// Probe hits behind them.
     pub hits: u64,
 }
@@ -132,6 +134,7 @@ pub struct Seen {
 impl Seen {
     #[inline]
     fn add(&mut self, events: u64, hits: u64) {
+        self.records += 1;
         self.events = self.events.saturating_add(events);
         self.hits = self.hits.saturating_add(hits);
     }

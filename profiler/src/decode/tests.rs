@@ -246,7 +246,8 @@ fn combined_operations_count_for_what_they_are() {
     assert_eq!((seen.ops[0].0, &seen.ops[0].2), (seen.ops[1].0, &seen.ops[1].2));
     assert_eq!(seen.ops[1].3, CALLER_NOT_SAMPLED);
     let heard = decoder.take_seen();
-    assert_eq!((heard.events, heard.hits, decoder.malformed), (501, 501, 0));
+    assert_eq!((heard.records, heard.events, heard.hits), (2, 501, 501));
+    assert_eq!(decoder.malformed, 0);
     decoder.record(&many[..many.len() - 1], &mut seen);
     assert_eq!(decoder.malformed, 1);
 }

@@ -63,6 +63,8 @@ pub(super) struct Collector {
     stop: Arc<AtomicBool>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     counts: Counts,
+    /// All that came.
+    heard: Seen,
     cpu_ns: Option<u64>,
     began: Instant,
     slice_began: Instant,
@@ -155,6 +157,7 @@ impl Collector {
             stop,
             logger,
             counts,
+            heard: Seen::default(),
             cpu_ns,
             began: now,
             slice_began: now,
@@ -333,7 +336,9 @@ impl Collector {
         if malformed > 0 {
             lost.insert("malformed".to_owned(), malformed);
         }
-        let Seen { events, .. } = self.decoder.take_seen();
+        let Seen { events, records, .. } = self.decoder.take_seen();
+        self.heard.events = self.heard.events.saturating_add(events);
+        self.heard.records = self.heard.records.saturating_add(records);
         let spent = self.bill.read();
         let Spent { hits, ns: probe_ns } = spent.since(std::mem::replace(&mut self.spent, spent));
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
@@ -381,6 +386,7 @@ impl Collector {
         self.decoder.finish(&mut self.tally);
         // The receiver may have gone; then nobody wants to know.
         let _ = self.close(updates);
+        log::info!("{} events came in {} records", self.heard.events, self.heard.records);
         let error: Option<KernelError> = self.counters.read().err();
         let _ = updates.send(Update::End(End { reason, detach, error }));
     }
