@@ -290,6 +290,19 @@ pub struct OpHead {
     pub key_len: u64,
 }
 
+impl OpHead {
+    /// As it lies in memory.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; size_of::<Self>() / 8] {
+        let first = u64::from(self.kind)
+            | u64::from(self.key_kind) << 8
+            | u64::from(self.flags) << 16
+            | u64::from(self.carried) << 24
+            | u64::from(self.site) << 32;
+        [first, self.task, self.caller, self.object, self.aux, self.key_len]
+    }
+}
+
 /// An operation whose key fits [`SHORT_KEY`] bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

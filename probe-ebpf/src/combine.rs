@@ -92,11 +92,7 @@ impl Identity {
         if !is_whole || head.key_len > SHORT_KEY as u64 {
             return None;
         }
-        let what = head.key_len
-            | u64::from(head.key_kind) << 8
-            | u64::from(head.flags) << 16
-            | u64::from(head.carried) << 24
-            | u64::from(head.site) << 32;
+        let what = head.words()[0] & !0xff | head.key_len;
         Some(Self { what, object: head.object, aux: head.aux, key })
     }
 

@@ -1,6 +1,6 @@
 //! The tables in which operations on hot keys are counted, one for each CPU.
 //!
-//! In: the record of an operation. Out: one more in its slot's count, which user space
+//! In: an operation. Out: one more in its slot's count, which user space
 //! collects from memory that both share, or which goes through the ring where another key
 //! takes its place. What is done with a slot is decided in [`probe_ebpf::Resident`].
 
@@ -11,8 +11,8 @@ use core::{
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};
 use probe_ebpf::{
-    CombinedOp, HINTS, Identity, MAX_CPUS, Offered, Resident, SHORT_KEY, SLOT_KEY, SLOTS,
-    SLOTS_PER_HINT, ShortOp, Slot, record_kind,
+    CombinedOp, HINTS, Identity, MAX_CPUS, Offered, OpHead, Resident, SHORT_KEY, SLOT_KEY, SLOTS,
+    SLOTS_PER_HINT, Slot, record_kind,
 };
 
 use crate::{
@@ -32,14 +32,14 @@ static HINTED: Array<u64, { HINTS * MAX_CPUS }, MMAPABLE> = Array::new();
 ///
 /// # Safety
 ///
-/// `record` is an operation's, and whole.
+/// `key` has [`SLOT_KEY`] words.
 #[inline(always)]
-pub(crate) unsafe fn count(record: *const ShortOp) -> bool {
+pub(crate) unsafe fn count(head: &OpHead, key: *const u64) -> bool {
     // SAFETY: see above; a slot is the map's and lives as long as the program, and is
     // nobody else's while it is claimed.
     unsafe {
-        let key = (&raw const (*record).key).cast::<[u64; SLOT_KEY]>().read_volatile();
-        let Some(identity) = Identity::of(&(*record).head, key) else { return false };
+        let key = key.cast::<[u64; SLOT_KEY]>().read_volatile();
+        let Some(identity) = Identity::of(head, key) else { return false };
         let (cpu, index) = (cpu(), identity.index());
         let Some(slot) = COMBINED.get_ptr_mut(cpu * SLOTS as u32 + index) else { return false };
         if !claim(slot) {

@@ -21,7 +21,8 @@ struct Watched {
 
 fn watched(name: &str, args: &[&str]) -> Result<Watched> {
     let held = Program::hold_on(THREADS, &programs::newest_go(name)?, args)?;
-    let mapprof = Mapprof::stat(held.pid()).arg("-v");
+    // Of locks, tables of details may overflow where threads fight over them.
+    let mapprof = Mapprof::stat(held.pid()).args(["--only", "maps", "-v"]);
     let (truth, outcome) = observe::<Counts>(held, mapprof)?;
     let line = outcome.stderr.lines().find(|line| line.contains(" events came in "));
     let line = line.with_context(|| format!("no such line in {}", outcome.stderr))?;
@@ -52,7 +53,7 @@ fn many_operations_on_few_keys_are_few_records() -> Result<()> {
     }
     let run = watched("reads", &["-span", "3s"])?;
     run.expect_exact();
-    assert!(run.events >= run.truth.total(), "beside operations there are only waits");
+    assert_eq!(run.events, run.truth.total());
     run.expect_one_record_of(4)
 }
 

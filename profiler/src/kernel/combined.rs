@@ -132,18 +132,7 @@ impl Claimed<'_> {
 
 /// A [`CombinedOp`] as bytes.
 fn record(identity: &Identity, count: u64) -> [u8; size_of::<CombinedOp>()] {
-    let head = identity.head(record_kind::COMBINED_OP);
-    let first = u64::from_le_bytes([
-        head.kind,
-        head.key_kind,
-        head.flags,
-        head.carried,
-        head.site as u8,
-        (head.site >> 8) as u8,
-        (head.site >> 16) as u8,
-        (head.site >> 24) as u8,
-    ]);
-    let head = [first, head.task, head.caller, head.object, head.aux, head.key_len];
+    let head = identity.head(record_kind::COMBINED_OP).words();
     let mut bytes = [0; size_of::<CombinedOp>()];
     let words = head.into_iter().chain(identity.key).chain([count]);
     bytes.chunks_exact_mut(8).zip(words).for_each(|(to, word)| {
