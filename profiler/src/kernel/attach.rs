@@ -156,8 +156,10 @@ impl Attachment {
         pid: u32,
     ) -> Result<Self, KernelError> {
         let mut attachment = Self::nothing();
-        for (module, probes) in by_module(plan, 0, Program::MapOp) {
-            attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
+        for program in [Program::MapOp, Program::TypedMapOp] {
+            for (module, probes) in by_module(plan, 0, program) {
+                attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
+            }
         }
         attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
     }

@@ -46,8 +46,7 @@ pub(super) const MIXED: Load = Load {
     bpftrace: &[
         ("runtime.mapaccess1_fast64", "@[reg(\"cx\")] = count();"),
         ("runtime.mapassign_fast64", "@[reg(\"cx\")] = count();"),
-        // Deletes have no function for integers of their own: the key is pointed to.
-        ("runtime.mapdelete", "@[*(uint64*)reg(\"cx\")] = count();"),
+        ("runtime.mapdelete_fast64", "@[reg(\"cx\")] = count();"),
     ],
     bpftrace_at_least: Some(15.0),
 };
