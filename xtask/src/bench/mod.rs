@@ -198,3 +198,49 @@ fn measure(args: &Args, then: Option<&Stored>) -> Result<()> {
 fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(filter: &str) -> Args {
+        Args {
+            rounds: None,
+            seconds: None,
+            quick: true,
+            json: None,
+            markdown: None,
+            compare: None,
+            filter: Some(filter.into()),
+            built: false,
+        }
+    }
+
+    #[test]
+    fn rows_are_found_by_their_name_or_a_part_of_it() {
+        let found = |filter| wanted(&args(filter)).map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(found("mutex-contended"), ["mutex-contended"]);
+        assert_eq!(found("contended").len(), 3);
+        assert_eq!(found("").len(), BENCHES.len());
+        assert!(found("no such row").is_empty());
+    }
+
+    #[test]
+    fn every_row_is_documented() {
+        let text = include_str!("../../../docs/bench.md");
+        for (name, _) in BENCHES {
+            assert!(text.contains(&format!("\n| `{name}` |")), "docs/bench.md has no row {name}");
+        }
+        for beside in Beside::ALL {
+            assert!(text.contains(&format!("\n| `{}` |", beside.name())), "no column {beside:?}");
+        }
+    }
+
+    #[test]
+    fn a_hurry_is_short() {
+        let hurry = args("");
+        assert_eq!((hurry.rounds(), hurry.seconds(), &*hurry.span_ms(2000)), (1, 10, "500ms"));
+        let whole = Args { quick: false, ..args("") };
+        assert_eq!((whole.rounds(), whole.seconds(), &*whole.span_ms(2000)), (5, 60, "2000ms"));
+    }
+}
