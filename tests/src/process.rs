@@ -105,6 +105,13 @@ impl Program {
         serde_json::from_str(&line).with_context(|| format!("the program printed {line:?}"))
     }
 
+    /// What a program that answers questions, one line each, says to this one.
+    pub fn ask<T: DeserializeOwned>(&mut self, question: &str) -> Result<T> {
+        let stdin = self.stdin.as_mut().context("the program was let go already")?;
+        writeln!(stdin, "{question}").context("the program is gone")?;
+        self.truth()
+    }
+
     /// Lets it exit and waits for that.
     pub fn finish(mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());

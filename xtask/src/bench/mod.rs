@@ -5,7 +5,9 @@
 
 mod beside;
 mod figures;
+mod latency;
 mod map_read;
+mod margins;
 mod memory;
 mod mutex;
 mod recording;
@@ -45,7 +47,7 @@ pub(crate) struct Args {
 /// Name of a row and the function that measures it.
 type Bench = (&'static str, fn(&Args) -> Result<Row>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 9] = [
     ("map-read", |args| map_read::measure(args.rounds)),
     ("mutex-uncontended", |args| mutex::uncontended(args.rounds)),
     ("mutex-contended", |args| mutex::contended(args.rounds)),
@@ -53,6 +55,8 @@ const BENCHES: [Bench; 7] = [
     ("startup", |args| startup::measure(args.rounds)),
     ("memory", |args| memory::measure(args.rounds)),
     ("recording", |args| recording::measure(args.seconds)),
+    ("margins", |args| margins::measure(args.rounds)),
+    ("latency", |args| latency::measure(args.rounds)),
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -71,7 +75,7 @@ fn wanted(args: &Args) -> impl Iterator<Item = Bench> {
 fn build_and_measure(args: &Args) -> Result<()> {
     setup::run()?;
     let mapprof = build::mapprof()?;
-    for name in ["reads", "mutex", "keys", "load"] {
+    for name in ["reads", "mutex", "keys", "load", "paced", "server"] {
         programs::newest_go(name)?;
     }
     programs::go(go::NEWEST, Link::Stripped, "large")?;
