@@ -10,6 +10,7 @@ mod map_read;
 mod margins;
 mod memory;
 mod mutex;
+mod open_loop;
 mod recording;
 mod saturation;
 mod startup;
