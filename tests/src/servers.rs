@@ -30,6 +30,13 @@ pub const ETCD: (&str, &str) = ("etcd-server", "etcd");
 pub const ETCDCTL: (&str, &str) = ("etcd-client", "etcdctl");
 /// See [`PROMETHEUS`].
 pub const CADDY: (&str, &str) = ("caddy", "caddy");
+/// Redis's client of the benchmarks. Its server is the same program as `redis-check-rdb`
+/// of this package, and tells by the name it is called by.
+pub const REDIS_BENCHMARK: (&str, &str) = ("redis-tools", "redis-benchmark");
+/// See [`REDIS_BENCHMARK`].
+pub const REDIS_SERVER: (&str, &str) = ("redis-tools", "redis-check-rdb");
+/// What Redis's server is linked to, by package, and is not on every machine.
+pub const REDIS_LIBRARIES: [&str; 2] = ["libjemalloc2", "liblzf1"];
 
 /// Fetches all of them.
 pub fn fetch_all() -> Result<()> {
@@ -41,17 +48,27 @@ pub fn fetch_all() -> Result<()> {
 
 /// The program of a package, which is downloaded first if it is not there yet.
 pub fn program((package, program): (&str, &str)) -> Result<PathBuf> {
+    unpacked(package, &format!("usr/bin/{program}"))
+}
+
+/// The folder of a package's libraries, which is downloaded first if it is not there yet.
+pub fn libraries(package: &str) -> Result<PathBuf> {
+    let triplet = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    unpacked(package, &triplet)
+}
+
+fn unpacked(package: &str, path: &str) -> Result<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let home = target_dir().join("debs").join(package);
-    let path = home.join("usr/bin").join(program);
-    if !path.exists() {
+    let wanted = home.join(path);
+    if !wanted.exists() {
         fetch(package, &home).with_context(|| {
             format!("fetching Debian's {package}; where apt finds it, apt-get update may help")
         })?;
-        ensure!(path.exists(), "Debian's {package} has no /usr/bin/{program}");
+        ensure!(wanted.exists(), "Debian's {package} has no /{path}");
     }
-    Ok(path)
+    Ok(wanted)
 }
 
 fn fetch(package: &str, home: &Path) -> Result<()> {

@@ -1,22 +1,18 @@
-//! Measured figures and how they are shown.
-
-use std::fmt::Write;
-
-use serde_json::{Value, json};
+//! Measured figures, and what is claimed of them.
 
 /// One thing measured several times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Samples {
     /// What of.
-    pub(super) variant: &'static str,
+    pub(super) variant: String,
     /// Of what.
-    pub(super) unit: &'static str,
-    values: Vec<f64>,
+    pub(super) unit: String,
+    pub(super) values: Vec<f64>,
 }
 
 impl Samples {
-    pub(super) fn new(variant: &'static str, unit: &'static str) -> Self {
-        Self { variant, unit, values: Vec::new() }
+    pub(super) fn new(variant: impl Into<String>, unit: impl Into<String>) -> Self {
+        Self { variant: variant.into(), unit: unit.into(), values: Vec::new() }
     }
 
     pub(super) fn push(&mut self, value: f64) {
@@ -41,13 +37,18 @@ impl Samples {
             _ => sorted[middle],
         }
     }
+
+    /// Whether the values of both could be of one thing: their spreads share a value.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.min() <= other.max() && other.min() <= self.max()
+    }
 }
 
 /// A figure derived from the medians, and what it should be.
 #[derive(Debug)]
 pub(super) struct Claim {
-    what: String,
-    value: f64,
+    pub(super) what: String,
+    pub(super) value: f64,
     bound: Option<Bound>,
 }
 
@@ -73,7 +74,8 @@ impl Claim {
         Self { what: what.into(), value, bound: None }
     }
 
-    fn holds(&self) -> Option<bool> {
+    /// `None` where nothing is claimed.
+    pub(super) fn holds(&self) -> Option<bool> {
         // Neither holds for a figure that is not a number.
         self.bound.map(|bound| match bound {
             Bound::AtMost(most) => self.value <= most,
@@ -81,7 +83,8 @@ impl Claim {
         })
     }
 
-    fn bound(&self) -> String {
+    /// What is wanted, in words.
+    pub(super) fn bound(&self) -> String {
         match self.bound {
             Some(Bound::AtMost(most)) => format!("≤ {}", number(most)),
             Some(Bound::AtLeast(least)) => format!("≥ {}", number(least)),
@@ -98,8 +101,9 @@ pub(super) struct Row {
 }
 
 /// Four significant digits, and no more decimals than that takes.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
+        _ if !value.is_finite() => "–".into(),
         size if size >= 1000.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 100.0 => format!("{value:.1}"),
         size if size >= 10.0 => format!("{value:.2}"),
@@ -107,59 +111,31 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Two tables: what was measured, and what follows.
-pub(super) fn markdown(rows: &[(&str, Row)]) -> String {
-    let mut text =
-        String::from("| row | variant | median | min–max | unit |\n|---|---|---|---|---|\n");
-    for (name, row) in rows {
-        for samples in &row.samples {
-            let (variant, unit) = (samples.variant, samples.unit);
-            let [median, min, max] = [samples.median(), samples.min(), samples.max()].map(number);
-            let _ = writeln!(text, "| {name} | {variant} | {median} | {min}–{max} | {unit} |");
-        }
-    }
-    text += "\n| row | figure | value | wanted | |\n|---|---|---|---|---|\n";
-    for (name, row) in rows {
-        for claim in &row.claims {
-            let verdict = match claim.holds() {
-                Some(true) => "holds",
-                Some(false) => "MISSED",
-                None => "",
-            };
-            let (what, value, bound) = (&claim.what, number(claim.value), claim.bound());
-            let _ = writeln!(text, "| {name} | {what} | {value} | {bound} | {verdict} |");
-        }
-    }
-    text
-}
-
-/// The same for machines, with every single value.
-pub(super) fn json(rows: &[(&str, Row)]) -> String {
-    let row = |(name, row): &(&str, Row)| -> Value {
-        let samples = row.samples.iter().map(|it| {
-            json!({"variant": it.variant, "unit": it.unit, "median": it.median(), "values": it.values})
-        });
-        let claims = row.claims.iter().map(|it| {
-            json!({"figure": it.what, "value": it.value, "wanted": it.bound(), "holds": it.holds()})
-        });
-        json!({"row": name, "samples": samples.collect::<Value>(), "figures": claims.collect::<Value>()})
-    };
-    format!("{:#}\n", rows.iter().map(row).collect::<Value>())
+#[cfg(test)]
+pub(super) fn samples(variant: &str, values: &[f64]) -> Samples {
+    Samples { values: values.to_vec(), ..Samples::new(variant, "ns") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn samples(values: &[f64]) -> Samples {
-        Samples { values: values.to_vec(), ..Samples::new("alone", "ns") }
+    #[test]
+    fn medians() {
+        let median = |values: &[f64]| samples("", values).median();
+        assert!(median(&[]).is_nan());
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
     }
 
     #[test]
-    fn medians() {
-        assert!(samples(&[]).median().is_nan());
-        assert!((samples(&[3.0, 1.0, 2.0]).median() - 2.0).abs() < 1e-9);
-        assert!((samples(&[4.0, 1.0, 2.0, 3.0]).median() - 2.5).abs() < 1e-9);
+    fn spreads_that_touch_overlap() {
+        let overlap = |a: &[f64], b: &[f64]| samples("", a).overlaps(&samples("", b));
+        assert!(overlap(&[1.0, 3.0], &[3.0, 4.0]));
+        assert!(overlap(&[1.0, 9.0], &[2.0, 3.0]));
+        assert!(!overlap(&[1.0, 2.0], &[2.1, 3.0]));
+        assert!(!overlap(&[5.0], &[2.1, 3.0]));
+        assert!(!overlap(&[], &[1.0]), "nothing was measured");
     }
 
     #[test]
@@ -171,15 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn tables() {
-        let row = Row {
-            samples: vec![samples(&[612.34, 598.0])],
-            claims: vec![Claim::at_most("times", 1.234, 1.2)],
-        };
-        let rows = [("map-read", row)];
-        let text = markdown(&rows);
-        assert!(text.contains("| map-read | alone | 605.2 | 598–612.3 | ns |"), "{text}");
-        assert!(text.contains("| map-read | times | 1.234 | ≤ 1.200 | MISSED |"), "{text}");
-        assert!(json(&rows).contains("612.34"));
+    fn numbers() {
+        let numbers = [0.0, 1.0, 0.123_45, 12.345, 123.45, 12_345.6, f64::NAN, f64::INFINITY];
+        assert_eq!(numbers.map(number), ["0", "1", "0.123", "12.35", "123.5", "12346", "–", "–"]);
     }
 }

@@ -10,8 +10,8 @@ use mapprof_tests::servers::free_ports;
 use mapprof_tests::{Mapprof, Program, programs};
 use serde_json::Value;
 
-use super::beside::rotated;
 use super::figures::{Claim, Row, Samples};
+use super::interleave::rotated;
 use super::open_loop::{capacity, percentile, stream};
 
 const BUDGET: &str = "1%";

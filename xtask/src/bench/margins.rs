@@ -22,36 +22,16 @@ const TOP: usize = 10;
 /// Of 200 runs.
 const COVERED_PERCENT: (f64, f64) = (93.0, 97.0);
 
-/// A timetable of `paced`, and what its figures are called.
-struct Load {
-    name: &'static str,
-    totals: &'static str,
-    keys: &'static str,
-    share: &'static str,
-}
-
-const LOADS: [Load; 2] = [
-    Load {
-        name: "steady",
-        totals: "steady: half a map's interval",
-        keys: "steady: half a top key's interval",
-        share: "steady: observed",
-    },
-    Load {
-        name: "bursty",
-        totals: "bursty: half a map's interval",
-        keys: "bursty: half a top key's interval",
-        share: "bursty: observed",
-    },
-];
+/// Timetables of `paced`.
+const LOADS: [&str; 2] = ["steady", "bursty"];
 
 pub(super) fn measure(rounds: u32) -> Result<Row> {
     let mut row = Row::default();
     let mut tallies = LOADS.map(Tally::new);
     for round in 0..rounds {
         for tally in &mut tallies {
-            let name = tally.load.name;
-            tally.run(round).with_context(|| format!("round {round} of the {name} load"))?;
+            let load = tally.load;
+            tally.run(round).with_context(|| format!("round {round} of the {load} load"))?;
         }
     }
     for tally in tallies {
@@ -135,7 +115,7 @@ impl Score {
 }
 
 struct Tally {
-    load: Load,
+    load: &'static str,
     totals: Score,
     keys: Score,
     /// Runs in which the budget allowed to watch all the time.
@@ -145,12 +125,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(load: Load) -> Self {
+    fn new(load: &'static str) -> Self {
         Self {
             samples: [
-                Samples::new(load.totals, "% of the truth"),
-                Samples::new(load.keys, "% of the truth"),
-                Samples::new(load.share, "% of the time"),
+                Samples::new(format!("{load}: ± of the map"), "% of the truth"),
+                Samples::new(format!("{load}: ± of a top key"), "% of the truth"),
+                Samples::new(format!("{load}: observed"), "% of the time"),
             ],
             load,
             totals: Score::default(),
@@ -163,7 +143,7 @@ impl Tally {
     /// Each round is another draw of all that is random in the load.
     fn run(&mut self, round: u32) -> Result<()> {
         let seed = (round + 1).to_string();
-        let args = ["-load", self.load.name, "-seed", &seed, "-span", "60s"];
+        let args = ["-load", self.load, "-seed", &seed, "-span", "60s"];
         let mut program = Program::hold(&programs::newest_go("paced")?, args)?;
         program.begin()?;
         let outcome = Mapprof::new(["stat", "--format", "json", "--keys", "1000"])
@@ -204,7 +184,7 @@ impl Tally {
     }
 
     fn tell(self, row: &mut Row) {
-        let name = self.load.name;
+        let name = self.load;
         self.totals.tell(&format!("{name}, map"), row);
         self.keys.tell(&format!("{name}, top {TOP} keys"), row);
         let windows = self.windows.iter().sum::<u64>() as f64 / self.windows.len() as f64;
@@ -242,8 +222,7 @@ mod tests {
 
     #[test]
     fn keys_that_were_not_seen_are_not_covered() {
-        let [load, _] = LOADS;
-        let mut tally = Tally::new(load);
+        let mut tally = Tally::new("steady");
         let key = |key: &str| KeyTruth { key: key.into(), lookup: 100 };
         let truth = Truth { address: "0x10".into(), lookup: 1000, keys: vec![key("a"), key("b")] };
         let summary = json!({"maps": [{"address": "0x10", "ops": {"lookup": 990}, "margin": 20,

@@ -1,33 +1,37 @@
-//! Two goroutines that do nothing but read maps for 30 seconds: more than two
-//! CPUs can take, and not one event may be missing.
+//! Two goroutines that do nothing but read maps: more than two CPUs can take, and
+//! not one event may be missing.
 
-use anyhow::Result;
-use mapprof_tests::truth::Counts;
+use anyhow::{Context, Result};
 use mapprof_tests::{Program, programs};
 use serde_json::Value;
 
-use super::beside::Beside;
+use super::Args;
+use super::beside::{Beside, How};
 use super::figures::{Claim, Row, Samples};
+use super::maps::{differences, per_operation};
 
-pub(super) fn measure(_rounds: u32) -> Result<Row> {
+pub(super) fn measure(args: &Args) -> Result<Row> {
     let program = programs::newest_go("reads")?;
-    let held = Program::hold(&program, ["-goroutines", "2", "-span", "30s"])?;
-    let (truth, outcome) = Beside::Mapprof.watch::<Value>(held, &[])?;
-    let mut rate = Samples::new("mapprof", "M reads per s");
-    let seconds = truth["elapsed_ns"].as_f64().unwrap_or(f64::NAN) / 1e9;
-    rate.push(truth["ops"].as_f64().unwrap_or(f64::NAN) / 1e6 / seconds);
-    let truth: Counts = serde_json::from_value(truth)?;
-    let mut claims = Vec::new();
-    if let Some(outcome) = outcome {
-        let summary = outcome.summary()?;
-        let lost: u64 = summary.window.lost.values().sum();
-        let differences = truth.differences(&summary);
-        for difference in differences.iter().take(10) {
-            eprintln!("saturation: {difference}");
-        }
-        claims.push(Claim::plain("events, M", summary.window.events as f64 / 1e6));
-        claims.push(Claim::at_most("events lost", lost as f64, 0.0));
-        claims.push(Claim::at_most("counts that are not exact", differences.len() as f64, 0.0));
+    let span = format!("{}s", args.seconds());
+    let held = Program::hold(&program, ["-goroutines", "2", "-span", &span])?;
+    let watched = Beside::Exact.watch::<Value>(held, How::default())?;
+    let mut rate = Samples::new("mapprof exact", "M operations per s");
+    rate.push(1e3 / per_operation(&watched.truth)?);
+    let mut cpu = Samples::new("mapprof itself", "% of a core");
+    if let Some(percent) = watched.own_cpu {
+        cpu.push(percent);
     }
-    Ok(Row { samples: vec![rate], claims })
+    let summary = watched.outcome.context("mapprof left nothing")?.summary()?;
+    let lost: u64 = summary.window.lost.values().sum();
+    let mut claims = vec![
+        Claim::plain("seconds", args.seconds() as f64),
+        Claim::plain(
+            "operations, M",
+            summary.maps.iter().map(|map| map.ops.lookup).sum::<u64>() as f64 / 1e6,
+        ),
+        Claim::at_most("events lost", lost as f64, 0.0),
+    ];
+    let wrong = differences(watched.truth, &summary)?;
+    claims.push(Claim::at_most("counts that are not exact", wrong as f64, 0.0));
+    Ok(Row { samples: vec![rate, cpu], claims })
 }
