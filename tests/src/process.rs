@@ -60,10 +60,15 @@ impl Program {
         Self::spawn(command)
     }
 
-    /// Starts the C program, held at its beginning.
+    /// Starts the C program with hash tables, held at its beginning.
     pub fn hold_hash(path: &Path) -> Result<Self> {
+        Self::hold_c(path, &[])
+    }
+
+    /// Starts a C program, held at its beginning.
+    pub fn hold_c(path: &Path, args: &[&str]) -> Result<Self> {
         let mut command = Command::new(path);
-        command.arg("--wait");
+        command.arg("--wait").args(args);
         Self::spawn(command)
     }
 

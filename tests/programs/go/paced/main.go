@@ -9,6 +9,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ var (
 	load = flag.String("load", "steady", "steady or bursty")
 	rate = flag.Float64("rate", 100_000, "map operations a second, on average")
 	busy = flag.Bool("busy", true, "keep one CPU busy, as a service at work does; otherwise sleep")
+	most = flag.Uint64("ops", 1<<62, "stop after so many operations")
 	span = flag.Duration("span", time.Minute, "end by itself after this long")
 	seed = flag.Uint64("seed", 1, "of all that is random")
 )
@@ -105,10 +107,10 @@ func (w *worker) run(stop *atomic.Bool) {
 		now := time.Now()
 		for _, source := range w.sources {
 			due := source.due(now.Sub(last), w.random)
-			for ; due >= 1; due-- {
+			for ; due >= 1 && w.all < *most; due-- {
 				w.read(source)
 			}
-			source.owed = due
+			source.owed = math.Mod(due, 1)
 		}
 		last = now
 		if !now.Before(next) {
