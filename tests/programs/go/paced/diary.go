@@ -35,19 +35,34 @@ func (d *diary) note(now time.Time, all uint64, counts *[keys]uint64) bool {
 	return true
 }
 
+// last is the moment of the newest entry.
+func (d *diary) last() int64 {
+	if written := d.written.Load(); written > 0 {
+		return d.entries[written-1].unixNs
+	}
+	return 0
+}
+
 // counts at a moment, which may lie between two entries.
 type counts struct {
 	all  float64
 	keys [followed]float64
 }
 
-// at is a straight line between the two entries around a moment; it panics where the diary
-// does not reach that far.
+// at is a straight line between the two entries around a moment. It waits for the second of
+// them, and panics where the diary is full before that.
 func (d *diary) at(unixNs int64) counts {
+	for d.last() < unixNs {
+		if d.written.Load() == int64(len(d.entries)) {
+			panic("nothing is known of that moment")
+		}
+		time.Sleep(every)
+	}
 	entries := d.entries[:d.written.Load()]
 	low, high := 0, len(entries)-1
-	if high < 1 || unixNs < entries[low].unixNs || unixNs > entries[high].unixNs {
-		panic("nothing is known of that moment")
+	if unixNs <= entries[low].unixNs {
+		// Nothing had happened yet.
+		return counts{}
 	}
 	for high-low > 1 {
 		if middle := (low + high) / 2; entries[middle].unixNs <= unixNs {

@@ -75,8 +75,6 @@ func main() {
 // answer prints how many operations there were. Nothing here uses a map, since that would
 // be counted too.
 func answer(d *diary, names []string, sessions map[string]uint64, from, to int64) {
-	// The entry behind the end may not be there yet.
-	time.Sleep(10 * every)
 	before, after := d.at(from), d.at(to)
 	var parts []string
 	for i := 0; i < followed; i++ {
