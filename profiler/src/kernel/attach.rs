@@ -44,6 +44,16 @@ pub struct Refused {
     pub error: io::Error,
 }
 
+impl Refused {
+    /// Where this is the first of so many, and all that there were.
+    pub fn into_error(self, path: &Path, count: usize) -> KernelError {
+        if self.error.raw_os_error() == Some(libc::EPERM) {
+            return KernelError::NotPermitted { what: "attach uprobes" };
+        }
+        KernelError::Attach { path: path.display().to_string(), count, error: self.error }
+    }
+}
+
 /// Probes in place.
 #[derive(Debug)]
 pub struct Attachment {
@@ -77,7 +87,8 @@ const ORDER: [Program; 9] = [
 ];
 
 impl Program {
-    fn name(self) -> &'static str {
+    /// Name in the object.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::MapOp => "map_op",
             Self::TypedMapOp => "typed_map_op",
@@ -101,50 +112,36 @@ struct Probe {
 }
 
 impl Attachment {
-    /// Attaches every site of `plan` in process `pid`. `paths` are the modules'
-    /// files. Fails only where not one probe can be attached.
-    pub fn new(
+    /// Attaches these sites of `plan`, which the kernel has been told of, in process
+    /// `pid`. `paths` are the modules' files. What is refused is noted, and no error.
+    pub fn of(
+        sites: &[usize],
         kernel: &mut Kernel,
         plan: &Plan,
         paths: &[PathBuf],
         pid: u32,
     ) -> Result<Self, KernelError> {
-        let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
-        kernel.describe(&descriptors)?;
         let mut attachment = Self::nothing();
-        attachment.add_from(0, kernel, plan, paths, pid)?;
-        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
-    }
-
-    /// Attaches the sites that have been added to `plan`, the `first` of them and all
-    /// behind it.
-    pub fn extend(
-        &mut self,
-        first: usize,
-        kernel: &mut Kernel,
-        plan: &Plan,
-        paths: &[PathBuf],
-        pid: u32,
-    ) -> Result<(), KernelError> {
-        let descriptors: Vec<_> = plan.sites.iter().map(|site| site.descriptor).collect();
-        kernel.describe(&descriptors)?;
-        self.add_from(first, kernel, plan, paths, pid)
-    }
-
-    fn add_from(
-        &mut self,
-        first: usize,
-        kernel: &mut Kernel,
-        plan: &Plan,
-        paths: &[PathBuf],
-        pid: u32,
-    ) -> Result<(), KernelError> {
         for program in ORDER {
-            for (module, probes) in by_module(plan, first, program) {
-                self.add(kernel, program.name(), &paths[module], &probes, pid)?;
+            for (module, probes) in by_module(plan, sites, program) {
+                attachment.add(kernel, program.name(), &paths[module], &probes, pid)?;
             }
         }
-        Ok(())
+        Ok(attachment)
+    }
+
+    /// Takes over another's probes.
+    pub fn join(&mut self, mut other: Self) {
+        self.links.append(&mut other.links);
+        self.attached += std::mem::take(&mut other.attached);
+        self.refused.append(&mut other.refused);
+    }
+
+    /// Takes out the probes where waits begin; what has begun is seen to its end.
+    pub fn release_begins(&mut self) {
+        let (begins, others) = self.links.drain(..).partition(|(stage, _)| *stage == Stage::Begins);
+        self.links = others;
+        close(begins);
     }
 
     /// Attaches the program that does nothing at the plan's map sites, to measure
@@ -156,10 +153,11 @@ impl Attachment {
         pid: u32,
     ) -> Result<Self, KernelError> {
         let mut attachment = Self::nothing();
-        for (module, probes) in by_module(plan, 0, Program::MapOp) {
+        let all: Vec<usize> = (0..plan.sites.len()).collect();
+        for (module, probes) in by_module(plan, &all, Program::MapOp) {
             attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
         }
-        attachment.or_refused(|site| paths[plan.sites[site].module].display().to_string())
+        attachment.or_refused(|site| &paths[plan.sites[site].module])
     }
 
     /// Attaches `map_op` at one place of this process.
@@ -172,7 +170,7 @@ impl Attachment {
         let mut attachment = Self::nothing();
         let probes = [Probe { site: 0, offset, cookie: u64::from(cookie) }];
         attachment.add(kernel, "map_op", Path::new(path), &probes, std::process::id())?;
-        attachment.or_refused(|_| path.to_owned())
+        attachment.or_refused(|_| Path::new(path))
     }
 
     fn nothing() -> Self {
@@ -180,16 +178,14 @@ impl Attachment {
     }
 
     /// An error where the kernel refused every probe.
-    fn or_refused(mut self, path_of: impl Fn(usize) -> String) -> Result<Self, KernelError> {
+    fn or_refused<'a>(mut self, path_of: impl Fn(usize) -> &'a Path) -> Result<Self, KernelError> {
         if self.attached > 0 {
             return Ok(self);
         }
         let count = self.refused.len();
         let Some(refused) = self.refused.pop() else { return Ok(self) };
-        if refused.error.raw_os_error() == Some(libc::EPERM) {
-            return Err(KernelError::NotPermitted { what: "attach uprobes" });
-        }
-        Err(KernelError::Attach { path: path_of(refused.site), count, error: refused.error })
+        let path = path_of(refused.site);
+        Err(refused.into_error(path, count))
     }
 
     fn add(
@@ -258,24 +254,27 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let (begins, others): (Vec<_>, Vec<_>) =
-            self.links.drain(..).partition(|(stage, _)| *stage == Stage::Begins);
-        for group in [begins, others] {
-            // Each close waits for a grace period of the kernel; together they
-            // wait for one.
-            std::thread::scope(|scope| {
-                for link in group {
-                    scope.spawn(move || drop(link));
-                }
-            });
-        }
+        self.release_begins();
+        close(std::mem::take(&mut self.links));
     }
 }
 
-/// A program's probes from the `first` site on, by module.
-fn by_module(plan: &Plan, first: usize, program: Program) -> BTreeMap<usize, Vec<Probe>> {
+/// Takes probes out. Each close waits for a grace period of the kernel; together they
+/// wait for one.
+fn close(mut links: Vec<(Stage, OwnedFd)>) {
+    let last = links.pop();
+    std::thread::scope(|scope| {
+        for link in links {
+            scope.spawn(move || drop(link));
+        }
+        drop(last);
+    });
+}
+
+/// A program's probes among these sites, by module.
+fn by_module(plan: &Plan, sites: &[usize], program: Program) -> BTreeMap<usize, Vec<Probe>> {
     let mut modules: BTreeMap<usize, Vec<Probe>> = BTreeMap::new();
-    let sites = plan.sites.iter().enumerate().skip(first);
+    let sites = sites.iter().filter_map(|&index| Some((index, plan.sites.get(index)?)));
     for (index, site) in sites.filter(|(_, site)| site.program == program) {
         let probe = Probe { site: index, offset: site.file_offset, cookie: index as u64 };
         modules.entry(site.module).or_default().push(probe);

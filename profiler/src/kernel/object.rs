@@ -19,6 +19,8 @@ use aya::{
 use aya_obj::Object;
 use probe_ebpf::{MAX_CPUS, MAX_SITES};
 
+use crate::placement::Plan;
+
 use super::{Counters, KernelError, Method, Rings, Shared, shared::HITS, sys};
 
 /// The BPF object that the build script made.
@@ -162,6 +164,15 @@ impl Kernel {
             self.programs.insert(name, fd);
         }
         Ok(self.programs[name].as_fd())
+    }
+
+    /// Loads the programs that these sites need, which takes far longer than attaching
+    /// them.
+    pub fn prepare(&mut self, plan: &Plan) -> Result<(), KernelError> {
+        for site in &plan.sites {
+            self.program(site.program.name())?;
+        }
+        Ok(())
     }
 
     /// Loads every program, so that the verifier has seen them all.

@@ -88,6 +88,13 @@ pub struct Site {
     pub mode: Option<Mode>,
 }
 
+impl Site {
+    /// Whether operations of maps are told here; at all others it is waits for locks.
+    pub fn is_of_maps(&self) -> bool {
+        matches!(self.role, Role::Map(_))
+    }
+}
+
 /// Which entries are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Only {

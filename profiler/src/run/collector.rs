@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -22,11 +23,13 @@ use super::{
     follow::{Era, Wanted},
     lengths::Lengths,
     resolver::TargetResolver,
+    watch::Watch,
+    windows::{self, Attached},
 };
 use crate::{
     decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
-    kernel::{Attachment, Counters, Counts, HitCosts, Kernel, KernelError, Rings},
-    model::{Builder, LockId, MapId, Slice, SliceMeta, StackId},
+    kernel::{Counters, Counts, HitCosts, Kernel, KernelError, Rings, Shared},
+    model::{Builder, LockId, MapId, Slice, SliceMeta, StackId, Watched},
     placement::Plan,
     target::Target,
 };
@@ -42,8 +45,8 @@ pub(super) struct Collector {
     pub(super) kernel: Kernel,
     pub(super) rings: Rings,
     counters: Counters,
-    /// `None` once the probes are out.
-    pub(super) attachment: Option<Attachment>,
+    pub(super) watch: Watch,
+    pub(super) shared: Arc<Shared>,
     pub(super) decoder: Decoder<TargetResolver>,
     pub(super) tally: Tally,
     lengths: Lengths,
@@ -68,6 +71,16 @@ pub(super) struct Collector {
 /// The model's builder.
 pub(super) struct Tally {
     builder: Builder,
+}
+
+impl Tally {
+    pub(super) fn window(&mut self, watched: Watched) {
+        self.builder.window(watched);
+    }
+
+    pub(super) fn lock_window(&mut self, watched: Watched) {
+        self.builder.lock_window(watched);
+    }
 }
 
 impl Sink for Tally {
@@ -124,17 +137,20 @@ impl Collector {
         // Without its log the kernel side works as well.
         let logger = if options.debug { kernel.logger().ok() } else { None };
         let counts = counters.read().unwrap_or_default();
+        let kernel_shared = kernel.shared();
         let mut bill = Bill::new(kernel.shared(), costs);
         bill.set(&plan);
         let cpu_ns = target.cpu_ns();
         let planned = target.modules().len();
+        let watch = windows::watch(options.max_overhead, &plan, kernel.method());
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
         let now = Instant::now();
         Self {
             kernel,
             rings,
             counters,
-            attachment: None,
+            watch,
+            shared: kernel_shared,
             decoder,
             tally: Tally { builder: Builder::new(options.limits) },
             lengths: Lengths::default(),
@@ -156,22 +172,18 @@ impl Collector {
         }
     }
 
-    /// Puts the probes in place. The first of them are hit while the last are not
-    /// in yet, so the rings are drained meanwhile.
-    pub(super) fn attach(&mut self) -> Result<&Attachment, KernelError> {
-        self.teach_types();
-        self.bill.set(&self.plan);
-        let (paths, pid) = self.attach_points();
-        let Self { kernel, plan, .. } = self;
-        let attachment = drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || {
-            Attachment::new(kernel, plan, &paths, pid)
-        })?;
-        (self.slice_began, self.slice_unix_ns) = (Instant::now(), unix_ns());
-        Ok(self.attachment.insert(attachment))
+    /// Begins a slice.
+    pub(super) fn start_slice(&mut self, now: Instant) {
+        (self.slice_began, self.slice_unix_ns) = (now, unix_ns());
+    }
+
+    /// When the slice that goes on began.
+    pub(super) fn slice_began(&self) -> Instant {
+        self.slice_began
     }
 
     /// Tells the kernel side of all types of keys that the program has, before it meets them.
-    fn teach_types(&mut self) {
+    pub(super) fn teach_types(&mut self) {
         let target = &self.decoder.resolver().target;
         let layouts: Vec<_> = (0..target.modules().len())
             .flat_map(|module| {
@@ -201,17 +213,27 @@ impl Collector {
         (paths.collect(), target.pid().unwrap_or(0) as u32)
     }
 
-    /// Takes the probes out, draining meanwhile; returns how long it took.
-    fn detach(&mut self) -> Duration {
-        let began = Instant::now();
-        let attachment = self.attachment.take();
-        drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || drop(attachment));
-        began.elapsed()
+    /// Attaches, says how that went, and collects.
+    pub(super) fn start(
+        mut self,
+        ready: &Sender<Result<Attached, KernelError>>,
+        updates: &UnboundedSender<Update>,
+    ) {
+        hurry();
+        match self.attach() {
+            Ok(attached) => {
+                // Who started this waits for it.
+                let _ = ready.send(Ok(attached));
+                self.run(updates);
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
     }
 
     /// Collects until it is over.
-    pub(super) fn run(mut self, updates: &UnboundedSender<Update>) {
-        hurry();
+    fn run(mut self, updates: &UnboundedSender<Update>) {
         self.began = Instant::now();
         // The first figures should not take a whole interval.
         let mut next = self.options.interval / 4;
@@ -243,8 +265,10 @@ impl Collector {
                 }
                 self.look_for_modules(updates);
             }
+            self.step(Instant::now());
             if taken < self.rings.turn() / 2 {
-                std::thread::sleep(NAP);
+                let idle = self.watch.idle(Instant::now()).unwrap_or(NAP);
+                std::thread::sleep(idle.min(NAP));
             }
         };
         self.end(reason, updates);
@@ -262,7 +286,7 @@ impl Collector {
     pub(super) fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         let now_ns = monotonic_ns();
         self.decoder.settle(now_ns, &mut self.tally);
-        if self.attachment.is_some() {
+        if self.watch.locks.sees_ends() {
             self.note_open_waits(now_ns);
         }
         let meta = self.meta();
@@ -281,7 +305,7 @@ impl Collector {
         updates.send(update).map_err(drop)
     }
 
-    fn note_open_waits(&mut self, now_ns: u64) {
+    pub(super) fn note_open_waits(&mut self, now_ns: u64) {
         // Only a picture of the moment: where it cannot be had, the finished waits stand.
         let Ok(open) = self.kernel.open_waits() else { return };
         for (task, wait) in open.iter() {
@@ -291,8 +315,9 @@ impl Collector {
 
     /// What the slice says of itself, and the beginning of the next.
     fn meta(&mut self) -> SliceMeta {
-        let now = Instant::now();
+        let now = self.watch.ended.take().unwrap_or_else(Instant::now);
         let duration_ns = (now - self.slice_began).as_nanos() as u64;
+        let [observed_ns, locks_observed_ns] = self.cut(self.slice_began, now);
         let counts = self.counters.read().unwrap_or_else(|_| self.counts.clone());
         let mut lost = BTreeMap::new();
         for loss in Loss::ALL {
@@ -314,8 +339,8 @@ impl Collector {
         let meta = SliceMeta {
             start_unix_ns: self.slice_unix_ns,
             duration_ns,
-            observed_ns: duration_ns,
-            locks_observed_ns: duration_ns,
+            observed_ns,
+            locks_observed_ns,
             events,
             hits,
             probe_ns,
@@ -383,7 +408,7 @@ pub(super) fn drain_while<T: Send>(
 /// Lets this thread go before those it watches: on a saturated machine a ring fills
 /// within a few of the scheduler's turns. Without the right to it, it goes as it is.
 #[expect(unsafe_code, reason = "no library at hand sets a thread's nice value")]
-fn hurry() {
+pub(super) fn hurry() {
     // SAFETY: takes plain numbers; 0 is the calling thread (setpriority(2)).
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
@@ -393,7 +418,7 @@ fn addresses(slice: &Slice) -> impl Iterator<Item = u64> + '_ {
     slice.maps.iter().flat_map(|map| map.callers.iter().map(|(address, _)| *address))
 }
 
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }

@@ -54,7 +54,7 @@ impl Collector {
     /// out, and what they report until then is not taken for the old one's.
     pub(super) fn follow_exec(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         self.drain();
-        let attachment = self.attachment.take();
+        let attachment = self.leave();
         let rings = &mut self.rings;
         std::thread::scope(|scope| {
             let detach = scope.spawn(|| drop(attachment));
@@ -90,12 +90,12 @@ impl Collector {
         self.decoder.go_on(&plan, TargetResolver::new(target));
         self.plan = plan;
         match self.attach() {
-            Ok(attachment) if attachment.attached == 0 => format!(
+            Ok(attached) if attached.count == 0 => format!(
                 "the process executed {exe}, in which there is nothing to probe; what was measured before stands"
             ),
-            Ok(attachment) => format!(
+            Ok(attached) => format!(
                 "the process executed {exe}: attached {} probes to it; what it did before they were in place is not counted, or for its first {} ms as the old program's{untested}",
-                attachment.attached,
+                attached.count,
                 CHECK.as_millis()
             ),
             Err(error) => format!("the process executed {exe}, which cannot be probed: {error}"),
@@ -123,7 +123,7 @@ impl Collector {
         self.decoder.add_sites(&sites);
         self.plan.sites.extend(sites);
         self.bill.set(&self.plan);
-        let notice = match self.attach_from(first) {
+        let notice = match self.attach_more(first) {
             Ok(count) => format!(
                 "the process loaded {names}: attached {count} probes there; what it did before they were in place is not counted"
             ),
@@ -131,15 +131,6 @@ impl Collector {
         };
         // Where nobody listens any more, closing the next slice ends the run.
         let _ = updates.send(Update::Notice(notice));
-    }
-
-    fn attach_from(&mut self, first: usize) -> Result<usize, crate::kernel::KernelError> {
-        let (paths, pid) = self.attach_points();
-        let Self { kernel, rings, decoder, tally, plan, attachment, .. } = self;
-        let Some(attachment) = attachment else { return Ok(0) };
-        let before = attachment.attached;
-        drain_while(rings, decoder, tally, || attachment.extend(first, kernel, plan, &paths, pid))?;
-        Ok(attachment.attached - before)
     }
 }
 

@@ -5,10 +5,13 @@
 //! and slices while it lasts, then why it ended.
 
 mod bill;
+mod budget;
 mod collector;
 mod follow;
 mod lengths;
 mod resolver;
+mod watch;
+mod windows;
 
 use std::{
     sync::{
@@ -29,6 +32,7 @@ use crate::{
     target::Target,
 };
 use collector::Collector;
+use windows::Attached;
 
 pub use follow::Wanted;
 
@@ -146,9 +150,7 @@ impl Run {
             ..describe(&target, &plan)
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let names: Vec<_> =
-            plan.sites.iter().map(|site| (site.function.clone(), site.address)).collect();
-        let mut collector = Collector::new(
+        let collector = Collector::new(
             kernel,
             rings,
             counters,
@@ -159,18 +161,17 @@ impl Run {
             options,
             stop.clone(),
         );
-        let attachment = collector.attach()?;
-        let attached = attachment.attached;
-        let refused = attachment.refused.iter().map(|refused| {
-            let (function, address) = &names[refused.site];
-            format!("{function} at {address:#x}: {}", refused.error)
-        });
-        let refused = refused.collect();
         let (sender, updates) = mpsc::unbounded_channel();
+        let (ready, attached) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("mapprof-collect".into())
-            .spawn(move || collector.run(&sender))
+            .spawn(move || collector.start(&ready, &sender))
             .map_err(|error| KernelError::Sys { what: "start a thread".into(), error })?;
+        let ended = || KernelError::Sys {
+            what: "collect".into(),
+            error: std::io::Error::other("the thread ended; what it said is above"),
+        };
+        let Attached { count: attached, refused } = attached.recv().map_err(|_| ended())??;
         Ok(Self {
             updates,
             stop,

@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{SysconfVar, sysconf};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::error::{ImageError, TargetError};
 use super::image::Image;
@@ -404,8 +405,13 @@ impl Target {
         !stat.is_zombie() && self.start == Some(stat.start)
     }
 
-    /// CPU time the process has used so far, in steps of a clock tick, ns.
+    /// CPU time the process has used so far, ns. Of threads that run at this moment it is
+    /// known as of the scheduler's last tick.
     pub fn cpu_ns(&self) -> Option<u64> {
+        let clock = clock_getcpuclockid(Pid::from_raw(self.pid?)).and_then(clock_gettime);
+        if let Ok(time) = clock {
+            return Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64);
+        }
         let ticks = self.pid.and_then(Stat::read)?.cpu_ticks;
         let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
         Some(ticks.saturating_mul(1_000_000_000 / per_second.max(1) as u64))
