@@ -19,7 +19,7 @@ type diary struct {
 }
 
 func newDiary(span time.Duration) *diary {
-	return &diary{entries: make([]entry, int(span/every)+1)}
+	return &diary{entries: make([]entry, 2*int(span/every)+2)}
 }
 
 // note adds an entry; false where there is no room left.
