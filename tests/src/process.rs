@@ -71,10 +71,15 @@ impl Program {
         Self::spawn(command)
     }
 
-    /// Starts the C program, held at its beginning.
+    /// Starts the C program with hash tables, held at its beginning.
     pub fn hold_hash(path: &Path) -> Result<Self> {
+        Self::hold_c(path, &[])
+    }
+
+    /// Starts a C program, held at its beginning.
+    pub fn hold_c(path: &Path, args: &[&str]) -> Result<Self> {
         let mut command = Command::new(path);
-        command.arg("--wait");
+        command.arg("--wait").args(args);
         Self::spawn(command)
     }
 
@@ -114,6 +119,13 @@ impl Program {
     pub fn truth<T: DeserializeOwned>(&mut self) -> Result<T> {
         let line = self.line()?;
         serde_json::from_str(&line).with_context(|| format!("the program printed {line:?}"))
+    }
+
+    /// What a program that answers questions, one line each, says to this one.
+    pub fn ask<T: DeserializeOwned>(&mut self, question: &str) -> Result<T> {
+        let stdin = self.stdin.as_mut().context("the program was let go already")?;
+        writeln!(stdin, "{question}").context("the program is gone")?;
+        self.truth()
     }
 
     /// Lets it exit and waits for that.

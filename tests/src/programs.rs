@@ -109,13 +109,22 @@ pub fn newest_go(name: &str) -> Result<PathBuf> {
 
 /// The C program with its own hash tables.
 pub fn hash() -> Result<PathBuf> {
+    c("hash")
+}
+
+/// The C program that copies itself.
+pub fn forks() -> Result<PathBuf> {
+    c("forks")
+}
+
+fn c(name: &str) -> Result<PathBuf> {
     let sources = workspace().join("tests/programs/c");
-    built(target_dir().join("programs/hash"), &sources, |output| {
+    built(target_dir().join("programs").join(name), &sources, |output| {
         go::run(
             Command::new("cc")
                 .args(["-O2", "-Wall", "-Wextra", "-pthread", "-o"])
                 .arg(output)
-                .arg(sources.join("hash.c")),
+                .arg(sources.join(name).with_extension("c")),
         )
     })
 }
@@ -126,6 +135,7 @@ pub const FOLLOWED: [&str; 2] = [go::DEBIAN, go::NEWEST];
 /// Builds whatever the tests run, in all variants.
 pub fn build_all() -> Result<()> {
     hash()?;
+    forks()?;
     for (version, link) in matrix::QUICK {
         go(version, link, "counts")?;
     }
@@ -143,7 +153,7 @@ pub fn build_all() -> Result<()> {
     for version in ["1.19", "1.23.9", go::NEWEST] {
         go(version, Link::Stripped, "owner")?;
     }
-    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap"] {
+    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced"] {
         newest_go(name)?;
     }
     servers::fetch_all()

@@ -1,4 +1,4 @@
-//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench | vm`.
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench | soak | vm`.
 
 mod bench;
 mod build;
@@ -6,6 +6,7 @@ mod demo;
 mod matrix;
 mod screenshots;
 mod setup;
+mod soak;
 mod sudo;
 mod test;
 mod vm;
@@ -37,6 +38,8 @@ enum Verb {
     Screenshots,
     /// Measure what profiling costs, beside other ways to do it
     Bench(bench::Args),
+    /// Put probes in and take them out ten thousand times, in programs at full load
+    Soak(soak::Args),
     /// Run mapprof on older kernels, in qemu
     Vm(vm::Args),
 }
@@ -60,6 +63,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo(args) => demo::run(&args),
         Verb::Screenshots => screenshots::run(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Soak(args) => soak::run(&args),
         Verb::Vm(args) => vm::run(&args),
     }
 }

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::Sender,
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use nix::time::{ClockId, clock_gettime};
@@ -20,6 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     End, Options, Reason, Update,
     bill::{Bill, Spent},
+    clock::Clock,
     follow::{Era, Wanted},
     lengths::Lengths,
     resolver::TargetResolver,
@@ -71,7 +72,7 @@ pub(super) struct Collector {
     cpu_ns: Option<u64>,
     began: Instant,
     slice_began: Instant,
-    slice_unix_ns: u64,
+    clock: Clock,
     malformed: u64,
 }
 
@@ -177,14 +178,14 @@ impl Collector {
             cpu_ns,
             began: now,
             slice_began: now,
-            slice_unix_ns: unix_ns(),
+            clock: Clock::set(),
             malformed: 0,
         }
     }
 
     /// Begins a slice.
     pub(super) fn start_slice(&mut self, now: Instant) {
-        (self.slice_began, self.slice_unix_ns) = (now, unix_ns());
+        self.slice_began = now;
     }
 
     /// When the slice that goes on began.
@@ -369,7 +370,7 @@ impl Collector {
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
         let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
         let meta = SliceMeta {
-            start_unix_ns: self.slice_unix_ns,
+            start_unix_ns: self.clock.unix_ns(self.slice_began),
             duration_ns,
             observed_ns,
             locks_observed_ns,
@@ -382,7 +383,6 @@ impl Collector {
         self.counts = counts;
         self.cpu_ns = cpu_ns.or(self.cpu_ns);
         self.slice_began = now;
-        self.slice_unix_ns = unix_ns();
         meta
     }
 
@@ -455,10 +455,4 @@ fn addresses(slice: &Slice) -> impl Iterator<Item = u64> + '_ {
 pub(super) fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
-}
-
-fn unix_ns() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64)
 }

@@ -6,6 +6,7 @@
 
 mod bill;
 mod budget;
+mod clock;
 mod collector;
 mod follow;
 mod lengths;

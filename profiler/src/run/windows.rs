@@ -90,7 +90,6 @@ impl Collector {
         let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
         self.kernel.describe(&descriptors)?;
         self.kernel.prepare(&self.plan)?;
-        let is_bounded = self.watch.is_bounded();
         for kind in Kind::ALL {
             let of_maps = kind == Kind::Maps;
             let sites = self.plan.sites.iter().enumerate();
@@ -98,9 +97,8 @@ impl Collector {
             let group = self.watch.group(kind);
             group.hot = sites.map(|(index, _)| index).collect();
             group.cold.clear();
-            if is_bounded {
-                set_gate(&self.shared, kind, 0);
-            }
+            // What is hit while probes are put in is before the first slice.
+            set_gate(&self.shared, kind, 0);
         }
         let mut attached = Attached::default();
         let mut first_error = None;
@@ -129,17 +127,21 @@ impl Collector {
     fn begin(&mut self) {
         let cpu_ns = self.cpu_ns();
         let spent = self.bill.read_both();
-        self.start_slice(Instant::now());
+        let mut began = Instant::now();
+        for kind in Kind::ALL {
+            if !self.watch.group(kind).hot.is_empty() {
+                began = self.open(kind);
+            }
+        }
+        self.start_slice(began);
         let now = self.slice_began();
         self.watch.passed = (now, cpu_ns, spent);
         for kind in Kind::ALL {
             let spent = spent[usize::from(kind == Kind::Locks)];
-            let is_empty = self.watch.group(kind).hot.is_empty();
-            if is_empty {
+            let group = self.watch.group(kind);
+            if group.hot.is_empty() {
                 continue;
             }
-            self.open(kind, now);
-            let group = self.watch.group(kind);
             group.state = match &group.budget {
                 Some(budget) if kind == Kind::Maps => {
                     State::Open { until: now + budget.length(), before: spent, cycle_ns: 0 }
@@ -236,9 +238,8 @@ impl Collector {
             self.watch.group(kind).state = State::Shut { until: Instant::now() + STRETCH };
             return;
         };
-        let now = Instant::now();
         self.watch.group(kind).hot_probes = Some(probes);
-        self.open(kind, now);
+        let now = self.open(kind);
         let group = self.watch.group(kind);
         let length = group.budget.as_ref().map_or(STRETCH, Budget::length);
         group.state = State::Open { until: now + length, before, cycle_ns };
@@ -356,12 +357,15 @@ impl Collector {
         self.kernel.open_waits().is_ok_and(|open| open.iter().any(|(_, wait)| wait.parks > 0))
     }
 
-    fn open(&mut self, kind: Kind, now: Instant) {
+    /// Opens the gate; returns when that was.
+    fn open(&mut self, kind: Kind) -> Instant {
         self.watch.number += 1;
-        let opened = Opened { since: now, spent: self.spent(kind), cpu_ns: self.cpu_ns() };
-        let number = self.watch.number;
-        self.watch.group(kind).open(opened);
+        let (number, spent, cpu_ns) = (self.watch.number, self.spent(kind), self.cpu_ns());
+        // With nothing in between, since it would count as watched.
+        let since = Instant::now();
         set_gate(&self.shared, kind, number);
+        self.watch.group(kind).open(Opened { since, spent, cpu_ns });
+        since
     }
 
     /// Shuts the gate; what was told arrives afterwards.
@@ -423,12 +427,10 @@ impl Collector {
 
     /// Shuts the gates; the slice that goes on ends here. Returns the probes.
     pub(super) fn leave(&mut self) -> [[Option<Attachment>; 2]; 2] {
-        if self.watch.is_bounded() {
-            for kind in Kind::ALL {
-                self.shut(kind);
-            }
-            self.watch.ended = Some(Instant::now());
+        for kind in Kind::ALL {
+            self.shut(kind);
         }
+        self.watch.ended = Some(Instant::now());
         [self.watch.locks.take(), self.watch.maps.take()]
     }
 

@@ -9,11 +9,14 @@ mod cpu;
 mod distinct;
 mod figures;
 mod interleave;
+mod latency;
 mod locks;
 mod machine;
 mod maps;
+mod margins;
+mod open_loop;
 mod recording;
-mod redis;
+pub(crate) mod redis;
 mod saturation;
 mod startup;
 mod tables;
@@ -98,10 +101,12 @@ const BENCHES: &[Bench] = &[
     ("own-cpu", recording::own),
     ("recording", recording::measure),
     ("startup", |args| startup::measure(args.rounds())),
+    ("margins", |args| margins::measure(args.rounds())),
+    ("latency", |args| latency::measure(args.rounds())),
 ];
 
 /// Go programs that the rows run.
-const PROGRAMS: [&str; 4] = ["reads", "ops", "mutex", "load"];
+const PROGRAMS: [&str; 6] = ["reads", "ops", "mutex", "load", "paced", "server"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();

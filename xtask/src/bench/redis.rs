@@ -23,7 +23,8 @@ use super::cpu::Meter;
 use super::figures::{Claim, Row};
 use super::interleave::interleave;
 
-const PROBE: [&str; 3] = ["--no-builtin", "--probe", "lookup:lookupKey key=*(arg2+8):str map=arg1"];
+pub(crate) const PROBE: [&str; 3] =
+    ["--no-builtin", "--probe", "lookup:lookupKey key=*(arg2+8):str map=arg1"];
 const BPFTRACE: [(&str, &str); 1] = [("lookupKey", "@[str(*(uint64*)(arg1+8))] = count();")];
 const REQUESTS: u64 = 3_000_000;
 const KEYS: &str = "1000";
@@ -53,7 +54,7 @@ pub(super) fn measure(args: &Args) -> Result<Row> {
 }
 
 /// Fetches what this needs.
-pub(super) fn fetch() -> Result<()> {
+pub(crate) fn fetch() -> Result<()> {
     servers::program(servers::REDIS_SERVER)?;
     servers::program(servers::REDIS_BENCHMARK)?;
     libraries().map(drop)
@@ -66,14 +67,15 @@ fn libraries() -> Result<String> {
     Ok(folders.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(":"))
 }
 
-struct Redis {
-    child: Child,
-    port: u16,
+/// A server that ends with this.
+pub(crate) struct Redis {
+    pub(crate) child: Child,
+    pub(crate) port: u16,
     _watchdog: Watchdog,
 }
 
 impl Redis {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let [port] = free_ports::<1>()?;
         let child = Command::new(servers::program(servers::REDIS_SERVER)?)
             .arg0("redis-server")
@@ -90,7 +92,7 @@ impl Redis {
     }
 
     /// Keeps it busy with GETs.
-    fn bench(&self, requests: u64) -> Result<()> {
+    pub(crate) fn bench(&self, requests: u64) -> Result<()> {
         let output = Command::new(servers::program(servers::REDIS_BENCHMARK)?)
             .env("LD_LIBRARY_PATH", libraries()?)
             .args(["-p", &self.port.to_string(), "-t", "get", "-n", &requests.to_string()])

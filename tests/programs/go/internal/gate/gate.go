@@ -43,3 +43,9 @@ func Tell(truth any) {
 		stdin.ReadString('\n')
 	}
 }
+
+// Next is the next line of stdin, for programs that answer questions; false at its end.
+func Next() (string, bool) {
+	line, err := stdin.ReadString('\n')
+	return line, err == nil
+}
