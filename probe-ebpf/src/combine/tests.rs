@@ -108,7 +108,7 @@ fn what_is_hot_stays_and_what_was_hot_leaves() {
     for _ in 0..1000 {
         slot.offer(&hot);
     }
-    let rounds = (0..).take_while(|_| slot.offer(&cold) == Offered::Told).count();
+    let rounds = (0..1000).take_while(|_| slot.offer(&cold) == Offered::Told).count();
     assert_eq!(rounds, MOST_CREDIT as usize);
 }
 
@@ -210,11 +210,11 @@ const WORDS: usize = size_of::<Slot>() / 8;
 impl Shared {
     /// Does something with the slot, if it is to be had.
     fn claimed(&self, work: impl FnOnce(&mut Resident)) -> bool {
-        let word = |at: usize| &self.words[at];
-        if word(0).swap(1, Ordering::Acquire) != 0 {
+        let at = |index: usize| &self.words[index];
+        if at(0).swap(1, Ordering::Acquire) != 0 {
             return false;
         }
-        let load = |at: usize| word(at).load(Ordering::Relaxed);
+        let load = |index: usize| at(index).load(Ordering::Relaxed);
         let mut slot = Resident {
             count: load(1) as u32,
             credit: (load(1) >> 32) as u32,
@@ -222,16 +222,16 @@ impl Shared {
                 what: load(2),
                 object: load(3),
                 aux: load(4),
-                key: std::array::from_fn(|at| load(5 + at)),
+                key: std::array::from_fn(|word| load(5 + word)),
             },
         };
         work(&mut slot);
         let Identity { what, object, aux, key } = slot.identity;
         let first = u64::from(slot.count) | u64::from(slot.credit) << 32;
-        for (at, value) in [first, what, object, aux].into_iter().chain(key).enumerate() {
-            word(1 + at).store(value, Ordering::Relaxed);
+        for (index, value) in [first, what, object, aux].into_iter().chain(key).enumerate() {
+            at(1 + index).store(value, Ordering::Relaxed);
         }
-        word(0).store(0, Ordering::Release);
+        at(0).store(0, Ordering::Release);
         true
     }
 

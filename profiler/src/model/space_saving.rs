@@ -159,15 +159,10 @@ impl SpaceSaving {
         budget: &mut Budget,
     ) {
         let hash = hash_of(&self.hasher, key, len);
-        let slot = match self.find(hash, key, len) {
-            Some(slot) => slot,
-            None => {
-                let Some(slot) = self.admit(hash, key, len, budget) else {
-                    self.floor = self.floor.saturating_add(count);
-                    return;
-                };
-                slot
-            }
+        let found = self.find(hash, key, len);
+        let Some(slot) = found.or_else(|| self.admit(hash, key, len, budget)) else {
+            self.floor = self.floor.saturating_add(count);
+            return;
         };
         let Some(here) = self.entries[slot as usize].ops.get_mut(op as usize) else { return };
         if let Ok(sum) = u32::try_from(u64::from(*here).saturating_add(count)) {
