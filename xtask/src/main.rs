@@ -1,8 +1,10 @@
-//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench | vm`.
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench |
+//! instructions | vm`.
 
 mod bench;
 mod build;
 mod demo;
+mod instructions;
 mod matrix;
 mod screenshots;
 mod setup;
@@ -37,6 +39,8 @@ enum Verb {
     Screenshots,
     /// Measure what profiling costs, beside other ways to do it
     Bench(bench::Args),
+    /// Count the instructions that user space spends on a record, by callgrind
+    Instructions(instructions::Args),
     /// Run mapprof on older kernels, in qemu
     Vm(vm::Args),
 }
@@ -60,6 +64,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo(args) => demo::run(&args),
         Verb::Screenshots => screenshots::run(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Instructions(args) => instructions::run(&args),
         Verb::Vm(args) => vm::run(&args),
     }
 }

@@ -9,6 +9,7 @@ mod calibrate;
 mod features;
 mod object;
 mod perf;
+pub(crate) mod ring;
 mod rings;
 mod shared;
 mod sys;

@@ -10,7 +10,7 @@ use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
 use super::space_saving::{Budget, SpaceSaving};
-use super::tables::{Dropped, Tables};
+use super::tables::{Dropped, KeySite, Tables};
 use super::{
     LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId,
     UnreadableKeys, Watched,
@@ -173,11 +173,20 @@ impl Builder {
         {
             table.keys.observe(bytes, len, op, &mut self.budget);
             if caller != CALLER_NOT_SAMPLED {
-                let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
-                let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
-                self.tables.key_sites.row((key, caller), limit, lost).bump(op);
+                self.key_site(map, (bytes, len), op, caller);
             }
         }
+    }
+
+    /// Counts an operation on a key that told its call site.
+    fn key_site(&mut self, map: MapId, (bytes, len): (&[u8], u64), op: Op, caller: u64) {
+        let sites = &mut self.tables.key_sites;
+        let known: &dyn KeySite = &(map, bytes, len, caller);
+        if let Some(row) = sites.known(known) {
+            return row.bump(op);
+        }
+        let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
+        sites.row((key, caller), self.limits.key_sites, &mut self.dropped.key_sites).bump(op);
     }
 
     /// Counts one of the operations that told their stack.

@@ -66,8 +66,8 @@ pub(super) struct Collector {
 }
 
 /// The model's builder.
-pub(super) struct Tally {
-    builder: Builder,
+pub(crate) struct Tally {
+    pub(crate) builder: Builder,
 }
 
 impl Sink for Tally {

@@ -29,6 +29,7 @@ use crate::{
     target::Target,
 };
 use collector::Collector;
+pub(crate) use collector::Tally;
 
 pub use follow::Wanted;
 

@@ -45,6 +45,7 @@ pub(super) fn summary(
         unreadable: unreadable.map(|(reason, n)| (reason.to_owned(), n)).collect(),
         keys: key_summaries(naming, tables, id, map, keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
+        keys_floor: map.keys_floor.unwrap_or(map.keys.floor()),
         callers: caller_summaries(naming, &map.callers, &map.ops, Some(&map.sample)),
         stacks: stack_summaries(naming, tables, id, map),
     }
