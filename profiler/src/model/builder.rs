@@ -48,12 +48,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What keeps an interval and a session together within 30 MB, and another 8 MB
+    /// What keeps an interval and a session together within 20 MB, and another 8 MB
     /// where there are waits of very many stacks and keys.
     fn default() -> Self {
         Self {
-            keys_per_map: 100_000,
-            total_keys: 100_000,
+            keys_per_map: 65_536,
+            total_keys: 65_536,
             maps: 4096,
             callers_per_map: 256,
             locks: 1024,
