@@ -11,6 +11,8 @@
 //!                                                                       └→ diff
 //! ```
 
+#[doc(hidden)]
+pub mod bench;
 pub mod catalog;
 pub mod cli;
 pub mod decode;

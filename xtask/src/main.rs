@@ -1,8 +1,10 @@
-//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench | soak | vm`.
+//! mapprof's verbs: `cargo xtask setup | test | bless | demo | screenshots | bench |
+//! instructions | soak | vm`.
 
 mod bench;
 mod build;
 mod demo;
+mod instructions;
 mod matrix;
 mod screenshots;
 mod setup;
@@ -40,6 +42,8 @@ enum Verb {
     Bench(bench::Args),
     /// Put probes in and take them out ten thousand times, in programs at full load
     Soak(soak::Args),
+    /// Count the instructions that user space spends on a record, by callgrind
+    Instructions(instructions::Args),
     /// Run mapprof on older kernels, in qemu
     Vm(vm::Args),
 }
@@ -64,6 +68,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Screenshots => screenshots::run(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Soak(args) => soak::run(&args),
+        Verb::Instructions(args) => instructions::run(&args),
         Verb::Vm(args) => vm::run(&args),
     }
 }

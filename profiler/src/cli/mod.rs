@@ -12,6 +12,7 @@ mod diff;
 mod docs_tests;
 mod doctor;
 mod launched;
+mod memory;
 mod merge;
 mod out;
 mod pictures;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         out::complain(&error.into());
         return ExitCode::from(127);
     }
+    memory::give_back_large_tables();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,

@@ -22,6 +22,8 @@ const MOST: usize = 1 << 17;
 const RECENT_NS: u64 = 500_000_000;
 /// Tasks of one lock whose acquisitions are remembered.
 const MOST_TASKS: usize = 4096;
+/// Parts of waits whose memory is kept.
+const SPARE: usize = 64;
 /// Acquisitions remembered of a task.
 const ACQUISITIONS: usize = 4;
 
@@ -70,6 +72,8 @@ struct Timeline {
 pub(super) struct Blame {
     locks: HashMap<u64, Timeline>,
     releases: usize,
+    /// Parts of waits that were told; kept for their memory.
+    spare: Vec<Vec<Part>>,
 }
 
 impl Blame {
@@ -110,12 +114,13 @@ impl Blame {
         mut held: impl FnMut(u64),
     ) -> Vec<Part> {
         let whole = end_ns.saturating_sub(start_ns);
-        let unseen = vec![Part { holder: Holder::UNSEEN, ns: whole }];
+        let mut parts = self.spare.pop().unwrap_or_default();
+        let unseen = Part { holder: Holder::UNSEEN, ns: whole };
         let Some(Timeline { releases, acquired }) = self.locks.get_mut(&lock) else {
-            return unseen;
+            parts.push(unseen);
+            return parts;
         };
         let first = releases.partition_point(|release| release.ts_ns <= start_ns);
-        let mut parts: Vec<Part> = Vec::new();
         let mut from = start_ns;
         let mut before = first.checked_sub(1).map_or(0, |index| releases[index].ts_ns);
         for release in releases.iter_mut().skip(first) {
@@ -138,9 +143,17 @@ impl Blame {
         }
         match parts.last().map(|last| last.holder) {
             Some(last) => add(&mut parts, last, end_ns - from),
-            None => return unseen,
+            None => parts.push(unseen),
         }
         parts
+    }
+
+    /// Takes back what [`Self::charge`] gave, so that the next one needs no memory.
+    pub(super) fn take_back(&mut self, mut parts: Vec<Part>) {
+        if self.spare.len() < SPARE {
+            parts.clear();
+            self.spare.push(parts);
+        }
     }
 
     fn forget_before(&mut self, ts_ns: u64) {

@@ -36,6 +36,8 @@ pub(super) struct KeyTypes {
     wanted: Vec<(u64, Layout)>,
     /// Most bytes of a key's contents.
     limit: usize,
+    /// The key that is being put in order; kept for its memory.
+    tidied: Vec<u8>,
 }
 
 impl KeyTypes {
@@ -54,6 +56,7 @@ impl KeyTypes {
             told: HashSet::new(),
             wanted: Vec::new(),
             limit,
+            tidied: Vec::new(),
         }
     }
 
@@ -103,7 +106,7 @@ impl KeyTypes {
     /// be carried as it was, and what it leads to cannot be read any more.
     #[inline]
     pub(super) fn canonical<'a>(
-        &mut self,
+        &'a mut self,
         resolver: &mut impl Resolver,
         map: MapId,
         head: &OpHead,
@@ -119,7 +122,7 @@ impl KeyTypes {
     }
 
     fn carried<'a>(
-        &mut self,
+        &'a mut self,
         resolver: &mut impl Resolver,
         map: MapId,
         head: &OpHead,
@@ -138,7 +141,7 @@ impl KeyTypes {
     /// until it is touched. What may have changed since is not looked at.
     #[cold]
     fn read_again<'a>(
-        &mut self,
+        &'a mut self,
         resolver: &mut impl Resolver,
         map: MapId,
         head: &OpHead,
@@ -165,7 +168,7 @@ impl KeyTypes {
     }
 
     fn rewrite<'a>(
-        &mut self,
+        &'a mut self,
         resolver: &mut impl Resolver,
         address: u64,
         key_type: &KeyType,
@@ -192,9 +195,12 @@ impl KeyTypes {
         {
             return Some((Cow::Borrowed(key), head.key_len));
         }
-        let mut bytes = key.to_vec();
+        let mut bytes = std::mem::take(&mut self.tidied);
+        bytes.clear();
+        bytes.extend_from_slice(key);
         tidy(&mut bytes, key_type, &mut Source { resolver, types: self });
-        Some((Cow::Owned(bytes), head.key_len))
+        self.tidied = bytes;
+        Some((Cow::Borrowed(&self.tidied), head.key_len))
     }
 
     /// Notes that the kernel side should know the type at an address, if it can.
@@ -398,9 +404,10 @@ mod tests {
         let (mut types, mut program) = (KeyTypes::new(4), Program::default());
         let mut of = |key_len, flags, key: &'static [u8]| {
             let head = OpHead { key_kind: key_kind::STR, flags, key_len, ..OpHead::default() };
-            types.canonical(&mut program, 0, &head, key)
+            let found = types.canonical(&mut program, 0, &head, key);
+            found.map(|(bytes, len)| (bytes.into_owned(), len))
         };
-        let cut = |len| Some((Cow::Borrowed(&b"abcd"[..]), len));
+        let cut = |len| Some((b"abcd".to_vec(), len));
         assert_eq!(of(4, 0, b"abcd"), cut(4));
         assert_eq!(of(5, op_flags::KEY_CUT, b"abcd"), cut(5));
         assert_eq!(of(u64::MAX, op_flags::KEY_CUT, b"abcd"), cut(5));

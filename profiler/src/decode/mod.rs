@@ -11,7 +11,7 @@ mod names;
 mod records;
 mod waits;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use probe_ebpf::{Op, OpHead, OpenWait, op_flags};
 
@@ -25,7 +25,7 @@ pub use definitions::{
 pub(crate) use names::MANY;
 use names::Names;
 pub use names::{Resolver, TypeText};
-use records::{OpAt, Record, Released, frames, read};
+use records::{OpAt, Record, Released, frames, read, read_op};
 use waits::{Segment, Settled, Settler};
 
 use crate::{
@@ -154,7 +154,7 @@ struct Recent {
 /// What decoding needs to know of a site.
 pub(crate) struct SiteInfo {
     op: Option<Op>,
-    pub(crate) kind: String,
+    pub(crate) kind: Arc<str>,
     pub(crate) format: crate::catalog::KeyFormat,
     pub(crate) function: String,
     pub(crate) has_object: bool,
@@ -169,7 +169,7 @@ impl SiteInfo {
     fn new(site: &Site) -> Self {
         Self {
             op: if let Role::Map(op) = site.role { Some(op) } else { None },
-            kind: site.kind.clone(),
+            kind: site.kind.as_str().into(),
             format: site.format,
             function: site.function.clone(),
             has_object: site.descriptor.object.is_present(),
@@ -216,11 +216,16 @@ impl<R: Resolver> Decoder<R> {
     /// Decodes one record.
     #[inline]
     pub fn record(&mut self, bytes: &[u8], sink: &mut impl Sink) {
+        let Some((head, key, count)) = read_op(bytes) else {
+            return self.other_record(bytes, sink);
+        };
+        self.seen.add(count, count);
+        self.operation(&head, key, count, sink);
+    }
+
+    #[inline(never)]
+    fn other_record(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         match read(bytes) {
-            Some(Record::Op(head, key, count)) => {
-                self.seen.add(count, count);
-                self.operation(&head, key, count, sink);
-            }
             Some(Record::Wait(wait)) => {
                 // It was hit where it began, where it parked, and where it ended.
                 self.seen.add(1, 3);
@@ -264,7 +269,7 @@ impl<R: Resolver> Decoder<R> {
             return;
         }
         let count = (open.frame_count as usize).min(open.frames.len());
-        let frames = frames(open.frames[..count].to_vec(), open.caller);
+        let frames = frames(&open.frames[..count], open.caller);
         let Some(at) = self.names.lock(site, open.object, &frames) else { return };
         let began = self.settler.began(task).unwrap_or(open.start_ns).min(open.start_ns);
         let ns = now_ns.saturating_sub(began);
@@ -345,7 +350,7 @@ impl<R: Resolver> Decoder<R> {
             return;
         };
         let count = (wait.frame_count as usize).min(wait.frames.len());
-        let frames = frames(wait.frames[..count].to_vec(), wait.caller);
+        let frames = frames(&wait.frames[..count], wait.caller);
         let Some(at) = self.names.lock(site, wait.object, &frames) else {
             self.other_waits += 1;
             return;
@@ -394,7 +399,7 @@ impl<R: Resolver> Decoder<R> {
 
     fn op_of_wait(&mut self, op: OpAt<'_>, sink: &mut impl Sink) {
         let key = self.map_key(&op.head, op.key);
-        let candidate = Candidate { key, frames: op.frames, site: op.head.site };
+        let candidate = Candidate { key, frames: op.frames.to_vec(), site: op.head.site };
         if op.is_inside {
             self.attribution.inside(op.head.task, op.wait_ns, candidate);
         } else if let Some((charged, operation)) =
@@ -426,7 +431,7 @@ impl<R: Resolver> Decoder<R> {
             sink.key_wait(wait.whole.lock, key, wait.ns());
         }
         let waiter = self.names.actor(wait.whole.place.stack, key);
-        for part in parts {
+        for part in &parts {
             sink.blame(&BlameEvent {
                 lock: wait.whole.lock,
                 holder: part.holder.actor,
@@ -436,6 +441,7 @@ impl<R: Resolver> Decoder<R> {
                 ns: part.ns,
             });
         }
+        self.blame.take_back(parts);
     }
 
     fn release(&mut self, release: &Released<'_>) {
@@ -488,6 +494,9 @@ impl<R: Resolver> Decoder<R> {
     }
 }
 
+/// Looked into for each record or wait; seeded at random, as the standard one is.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 /// A table that counts up and remembers.
 struct Interned<K> {
     numbers: HashMap<K, u32>,
@@ -497,7 +506,7 @@ struct Interned<K> {
 
 impl<K> Default for Interned<K> {
     fn default() -> Self {
-        Self { numbers: HashMap::new(), first: 0 }
+        Self { numbers: HashMap::default(), first: 0 }
     }
 }
 
@@ -507,6 +516,14 @@ impl<K: std::hash::Hash + Eq> Interned<K> {
         let next = self.next();
         let number = *self.numbers.entry(key).or_insert(next);
         (number, number == next)
+    }
+
+    /// The number of a key that has one.
+    fn known<Q: std::hash::Hash + Eq + ?Sized>(&self, key: &Q) -> Option<u32>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.numbers.get(key).copied()
     }
 
     /// Remembers nothing, but counts on.

@@ -2,13 +2,13 @@
 //!
 //! In: addresses from records. Out: ids, and [`Definitions`] of the new ones.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op, OpHead, SHORT_STACK};
 
 use super::keys::KeyTypes;
 use super::{Actor, ActorId, Definitions, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, StackId};
-use super::{Interned, SiteInfo};
+use super::{HashMap, Interned, SiteInfo};
 use crate::{
     catalog::{self, KeyFormat},
     target::{Frame, KeyShape, Layout},
@@ -55,11 +55,11 @@ const RWMUTEX: &str = "sync.RWMutex";
 
 /// Where a map lies: its address, its kind, and its type where the address is nil,
 /// which all maps that were never made have in common.
-type Address = (u64, String, u64);
+type Address = (u64, Arc<str>, u64);
 
 fn address_of(site: &SiteInfo, head: &OpHead) -> Address {
     let nil_type = if site.is_go && head.object == 0 { head.aux } else { 0 };
-    (head.object, site.kind.clone(), nil_type)
+    (head.object, Arc::clone(&site.kind), nil_type)
 }
 
 /// What maps have in common that are counted together once there are many: their kind
@@ -117,7 +117,7 @@ pub(super) struct LockAt {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct WaitPlace {
     /// What the lock is called.
-    kind: String,
+    kind: Arc<str>,
     /// Where in the lock that lies what is waited for, bytes.
     offset: u64,
     /// How many of the innermost frames are the runtime's own.
@@ -156,7 +156,7 @@ pub(super) struct Names<R> {
     /// By address: the type's address and the number shared.
     shared: HashMap<u64, (u64, MapId)>,
     map_count: MapId,
-    locks: Interned<(u64, String)>,
+    locks: Interned<(u64, Arc<str>)>,
     /// By stack.
     wait_places: HashMap<Box<[u64]>, Option<Arc<WaitPlace>>>,
     /// By the innermost frames of a release.
@@ -175,15 +175,15 @@ impl<R: Resolver> Names<R> {
     pub(super) fn new(resolver: R, key_limit: usize) -> Self {
         Self {
             resolver,
-            maps: HashMap::new(),
-            types: HashMap::new(),
-            alike: HashMap::new(),
-            shared: HashMap::new(),
+            maps: HashMap::default(),
+            types: HashMap::default(),
+            alike: HashMap::default(),
+            shared: HashMap::default(),
             map_count: 0,
             locks: Interned::default(),
-            wait_places: HashMap::new(),
-            whole_stacks: HashMap::new(),
-            functions: HashMap::new(),
+            wait_places: HashMap::default(),
+            whole_stacks: HashMap::default(),
+            functions: HashMap::default(),
             actors: Interned::default(),
             stacks: Interned::default(),
             addresses: Interned::default(),
@@ -222,7 +222,7 @@ impl<R: Resolver> Names<R> {
     /// A record's key as the model carries it, see [`KeyTypes::canonical`].
     #[inline]
     pub(super) fn key<'a>(
-        &mut self,
+        &'a mut self,
         map: MapId,
         head: &OpHead,
         key: &'a [u8],
@@ -349,7 +349,7 @@ impl<R: Resolver> Names<R> {
         let resolver = &mut self.resolver;
         MapInfo {
             address: (site.has_object && !unreadable).then_some(head.object),
-            kind: site.kind.clone(),
+            kind: site.kind.to_string(),
             key_format: text.as_ref().map_or(site.format, |text| text.format),
             key_type_at: key_type_at.filter(|&address| self.keys.define(resolver, address)),
             key_type: text.as_ref().and_then(|text| text.key.clone()),
@@ -368,10 +368,10 @@ impl<R: Resolver> Names<R> {
     pub(super) fn lock(&mut self, site: &SiteInfo, object: u64, frames: &[u64]) -> Option<LockAt> {
         let place = self.place(site, frames)?;
         let address = object.wrapping_sub(place.offset);
-        let (lock, is_new) = self.locks.get((address, place.kind.clone()));
+        let (lock, is_new) = self.locks.get((address, Arc::clone(&place.kind)));
         if is_new {
             let label = self.user_of(frames.get(place.skip..).unwrap_or_default());
-            let kind = place.kind.clone();
+            let kind = place.kind.to_string();
             let address = site.has_object.then_some(address);
             self.new.locks.insert(lock, LockInfo { address, kind, label });
         }
@@ -395,7 +395,7 @@ impl<R: Resolver> Names<R> {
         let (kind, offset, skip, mode) = if catalog::is_semaphore(&site.kind) {
             self.go_lock(&site.kind, frames)?
         } else {
-            (site.kind.clone(), 0, 0, site.mode)
+            (Arc::clone(&site.kind), 0, 0, site.mode)
         };
         let stack = self.stack(frames.get(skip..).unwrap_or_default());
         let taker = (skip..frames.len()).find(|&at| {
@@ -412,7 +412,7 @@ impl<R: Resolver> Names<R> {
         &mut self,
         kind: &str,
         frames: &[u64],
-    ) -> Option<(String, u64, usize, Option<Mode>)> {
+    ) -> Option<(Arc<str>, u64, usize, Option<Mode>)> {
         let depths = 0..frames.len().min(catalog::SEMA_DEPTH);
         let (depth, user) = depths.into_iter().find_map(|depth| {
             let function = self.function(frames[depth]);
@@ -420,13 +420,13 @@ impl<R: Resolver> Names<R> {
             Some((depth, catalog::sema_user(kind, &function, &caller)?))
         })?;
         if self.is_of_rwmutex(&frames[depth..]) {
-            return Some((RWMUTEX.to_owned(), user.offset, depth + 1, Some(Mode::Write)));
+            return Some((RWMUTEX.into(), user.offset, depth + 1, Some(Mode::Write)));
         }
         let callers = frames.iter().skip(depth + 1).take(catalog::SEMA_DEPTH);
         let callers = callers.map(|frame| self.function(*frame));
         let inside = (user.kind == MUTEX).then(|| catalog::mutex_inside(callers)).flatten();
         let kind = inside.unwrap_or(user.kind);
-        Some((kind.to_owned(), user.offset, depth + 1, user.mode))
+        Some((kind.into(), user.offset, depth + 1, user.mode))
     }
 
     /// Whether the lock is an RWMutex, which its first field, a Mutex, stands for; the
@@ -449,7 +449,10 @@ impl<R: Resolver> Names<R> {
     /// The number of someone who waits or holds. Beyond many of them, without the key.
     pub(super) fn actor(&mut self, stack: StackId, key: Option<MapKey>) -> ActorId {
         let mut actor = Actor { stack, key };
-        if self.actors.numbers.len() >= MOST_ACTORS && !self.actors.numbers.contains_key(&actor) {
+        if let Some(id) = self.actors.known(&actor) {
+            return id;
+        }
+        if self.actors.numbers.len() >= MOST_ACTORS {
             actor.key = None;
         }
         let (id, is_new) = self.actors.get(actor.clone());
@@ -468,15 +471,26 @@ impl<R: Resolver> Names<R> {
         }
         let stack = self.stack(frames);
         if !is_short {
-            if self.whole_stacks.len() >= MOST_REMEMBERED {
-                self.whole_stacks.clear();
-            }
-            self.whole_stacks.insert(beginning.into(), stack);
+            self.remember_whole(beginning, stack);
         }
         stack
     }
 
+    fn remember_whole(&mut self, beginning: &[u64], stack: StackId) {
+        if let Some(newest) = self.whole_stacks.get_mut(beginning) {
+            *newest = stack;
+            return;
+        }
+        if self.whole_stacks.len() >= MOST_REMEMBERED {
+            self.whole_stacks.clear();
+        }
+        self.whole_stacks.insert(beginning.into(), stack);
+    }
+
     pub(super) fn stack(&mut self, frames: &[u64]) -> StackId {
+        if let Some(id) = self.stacks.known(frames) {
+            return id;
+        }
         let (id, is_new) = self.stacks.get(frames.into());
         if is_new {
             self.new.stacks.insert(id, frames.to_vec());

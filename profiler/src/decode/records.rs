@@ -8,20 +8,19 @@ use probe_ebpf::{
     Wait, record_kind,
 };
 
-/// A record.
+/// A record of any kind but an operation.
+#[expect(clippy::large_enum_variant, reason = "read where it stays: a box costs more")]
 pub(super) enum Record<'a> {
-    /// An operation, the bytes of its key that were carried, and how many there were.
-    Op(OpHead, &'a [u8], u64),
     /// A finished wait.
-    Wait(Box<Wait>),
+    Wait(Wait),
     /// The wait recorded last goes on.
     Rewait { task: u64, ts_ns: u64 },
     /// An operation that a wait belongs to.
     OpOfWait(OpAt<'a>),
     /// A lock is let go.
-    Release(Box<Released<'a>>),
+    Release(Released<'a>),
     /// Where an operation was.
-    OpStack(OpHead, Vec<u64>),
+    OpStack(OpHead, Stack),
 }
 
 /// An operation with the wait it belongs to.
@@ -35,7 +34,7 @@ pub(super) struct OpAt<'a> {
     /// Its key.
     pub(super) key: &'a [u8],
     /// Its stack, where the wait was before it.
-    pub(super) frames: Vec<u64>,
+    pub(super) frames: Stack,
 }
 
 /// A lock that is let go.
@@ -49,51 +48,46 @@ pub(super) struct Released<'a> {
     pub(super) last: Option<(OpHead, &'a [u8])>,
     /// The newest that it may be inside of.
     pub(super) outer: Option<(OpHead, &'a [u8])>,
-    pub(super) frames: Vec<u64>,
+    pub(super) frames: Stack,
     /// Only the innermost frames.
     pub(super) is_short: bool,
 }
 
-/// Reads one record.
+/// Reads an operation, the bytes of its key that were carried, and how many there were: nearly all records are
+/// one, and need not pass through what has room for the largest kind.
 #[inline]
+pub(super) fn read_op(bytes: &[u8]) -> Option<(OpHead, &[u8], u64)> {
+    let (size, count) = match *bytes.first()? {
+        record_kind::SHORT_OP if bytes.len() >= size_of::<ShortOp>() => (size_of::<ShortOp>(), 1),
+        record_kind::COMBINED_OP if bytes.len() >= size_of::<CombinedOp>() => {
+            (size_of::<ShortOp>(), u64_at(bytes, size_of::<ShortOp>())?)
+        }
+        record_kind::LONG_OP if bytes.len() >= size_of::<LongOp>() => (size_of::<LongOp>(), 1),
+        record_kind::PIECED_OP if bytes.len() >= size_of::<PiecedOp>() => (size_of::<LongOp>(), 1),
+        _ => return None,
+    };
+    let (head, key) = head_and_key(&bytes[..size])?;
+    Some((head, key, count))
+}
+
+/// Reads any other record.
 pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
     match *bytes.first()? {
-        record_kind::SHORT_OP if bytes.len() >= size_of::<ShortOp>() => {
-            op(bytes, size_of::<ShortOp>())
-        }
-        record_kind::COMBINED_OP if bytes.len() >= size_of::<CombinedOp>() => {
-            let (head, key) = head_and_key(&bytes[..size_of::<ShortOp>()])?;
-            Some(Record::Op(head, key, u64_at(bytes, size_of::<ShortOp>())?))
-        }
-        record_kind::LONG_OP if bytes.len() >= size_of::<LongOp>() => {
-            op(bytes, size_of::<LongOp>())
-        }
-        record_kind::PIECED_OP if bytes.len() >= size_of::<PiecedOp>() => {
-            op(bytes, size_of::<LongOp>())
-        }
         record_kind::AFTER_WAIT | record_kind::INSIDE_OP
             if bytes.len() >= size_of::<OpOfWait>() =>
         {
             op_of_wait(bytes).map(Record::OpOfWait)
         }
         record_kind::RELEASE if bytes.len() >= size_of::<Release>() => {
-            release(bytes).map(|released| Record::Release(Box::new(released)))
+            release(bytes).map(Record::Release)
         }
         record_kind::OP_STACK if bytes.len() >= size_of::<OpStack>() => op_stack(bytes),
-        record_kind::WAIT if bytes.len() >= size_of::<Wait>() => {
-            Some(Record::Wait(Box::new(wait(bytes)?)))
-        }
+        record_kind::WAIT if bytes.len() >= size_of::<Wait>() => Some(Record::Wait(wait(bytes)?)),
         record_kind::REWAIT if bytes.len() >= size_of::<Rewait>() => {
             Some(Record::Rewait { ts_ns: u64_at(bytes, 8)?, task: u64_at(bytes, 16)? })
         }
         _ => None,
     }
-}
-
-#[inline]
-fn op(bytes: &[u8], size: usize) -> Option<Record<'_>> {
-    let (head, key) = head_and_key(&bytes[..size])?;
-    Some(Record::Op(head, key, 1))
 }
 
 #[inline]
@@ -159,10 +153,28 @@ fn op_stack<'a>(bytes: &[u8]) -> Option<Record<'a>> {
 }
 
 /// The stack that a record ends with.
-fn stack(bytes: &[u8], at: usize, count: u32, caller: u64) -> Option<Vec<u64>> {
+fn stack(bytes: &[u8], at: usize, count: u32, caller: u64) -> Option<Stack> {
     let count = (count as usize).min(MAX_FRAMES);
-    let raw: Option<Vec<u64>> = (0..count).map(|index| u64_at(bytes, at + 8 * index)).collect();
-    Some(frames(raw?, caller))
+    let mut raw = [0; MAX_FRAMES];
+    for (index, frame) in raw[..count].iter_mut().enumerate() {
+        *frame = u64_at(bytes, at + 8 * index)?;
+    }
+    Some(frames(&raw[..count], caller))
+}
+
+/// Return addresses, innermost first, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stack {
+    frames: [u64; MAX_FRAMES + 1],
+    len: usize,
+}
+
+impl std::ops::Deref for Stack {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        &self.frames[..self.len]
+    }
 }
 
 /// Where addresses of programs end on x86_64 with five levels of page tables
@@ -175,17 +187,21 @@ const USER_END: u64 = 1 << 56;
 /// at a function's first instructions. It stands third where a wrapper is between. What
 /// follows an address that no program can have was never a stack: code without frame
 /// pointers uses their register for something else.
-pub(super) fn frames(mut frames: Vec<u64>, caller: u64) -> Vec<u64> {
-    if let Some(first) = frames.first_mut() {
-        *first = first.wrapping_add(1);
-    }
+pub(super) fn frames(raw: &[u64], caller: u64) -> Stack {
+    let raw = &raw[..raw.len().min(MAX_FRAMES)];
+    let sound = raw.iter().position(|&frame| frame >= USER_END).unwrap_or(raw.len());
+    let raw = &raw[..sound];
     let is_known = !matches!(caller, 0 | probe_ebpf::CALLER_NOT_SAMPLED);
-    let sound = frames.iter().position(|&frame| frame >= USER_END).unwrap_or(frames.len());
-    frames.truncate(sound);
-    if is_known && !frames.iter().skip(1).take(2).any(|&frame| frame == caller) {
-        frames.insert(frames.len().min(1), caller);
+    let is_missing = is_known && !raw.iter().skip(1).take(2).any(|&frame| frame == caller);
+    let (innermost, outer) = raw.split_at(raw.len().min(1));
+    let innermost = innermost.iter().map(|frame| frame.wrapping_add(1));
+    let inserted = is_missing.then_some(caller);
+    let mut stack = Stack { frames: [0; MAX_FRAMES + 1], len: 0 };
+    for frame in innermost.chain(inserted).chain(outer.iter().copied()) {
+        stack.frames[stack.len] = frame;
+        stack.len += 1;
     }
-    frames
+    stack
 }
 
 fn wait(bytes: &[u8]) -> Option<Wait> {
@@ -228,16 +244,19 @@ mod tests {
 
     #[test]
     fn a_stack_ends_where_it_is_none() {
-        assert_eq!(frames(vec![0x10, 0x20, 0x30], 0x20), [0x11, 0x20, 0x30]);
-        assert_eq!(frames(vec![0x10, 0x3fc9_a652_0599_dae4, 0x30], 0x20), [0x11, 0x20]);
-        assert_eq!(frames(vec![], 0x20), [0x20]);
+        assert_eq!(frames(&[0x10, 0x20, 0x30], 0x20)[..], [0x11, 0x20, 0x30]);
+        assert_eq!(frames(&[0x10, 0x3fc9_a652_0599_dae4, 0x30], 0x20)[..], [0x11, 0x20]);
+        assert_eq!(frames(&[], 0x20)[..], [0x20]);
+        assert!(frames(&[], 0).is_empty());
+        assert_eq!(frames(&[0x10], 0x20)[..], [0x11, 0x20]);
+        assert_eq!(frames(&[0x10; 99], 0x20).len(), MAX_FRAMES + 1);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            if let Some(Record::Op(_, key, _)) = read(&bytes) {
-                prop_assert!(key.len() <= probe_ebpf::LONG_KEY);
+            if let Some((_, key, _)) = read_op(&bytes) {
+                prop_assert!(key.len() <= probe_ebpf::LONG_KEY && read(&bytes).is_none());
             }
         }
     }
@@ -246,10 +265,10 @@ mod tests {
     fn a_short_record_is_refused() {
         let mut bytes = [0_u8; size_of::<ShortOp>()];
         bytes[0] = record_kind::SHORT_OP;
-        assert!(read(&bytes).is_some());
-        assert!(read(&bytes[..bytes.len() - 1]).is_none());
+        assert!(read_op(&bytes).is_some());
+        assert!(read_op(&bytes[..bytes.len() - 1]).is_none());
         bytes[0] = 77;
-        assert!(read(&bytes).is_none());
+        assert!(read_op(&bytes).is_none() && read(&bytes).is_none());
     }
 
     #[test]

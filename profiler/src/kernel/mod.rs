@@ -10,6 +10,7 @@ mod combined;
 mod features;
 mod object;
 mod perf;
+pub(crate) mod ring;
 mod rings;
 mod shared;
 mod sys;

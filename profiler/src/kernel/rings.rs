@@ -2,6 +2,8 @@
 //!
 //! In: the BPF maps. Out: records as bytes, in the order of each CPU.
 
+use std::os::fd::AsFd;
+
 use aya::{
     Ebpf,
     maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
@@ -13,6 +15,7 @@ use probe_ebpf::{COUNTER_SKIPPED, Loss};
 use super::{
     KernelError,
     object::{map_error, missing},
+    ring::{Mapped, Ring},
 };
 
 /// All rings together should not take more than this, bytes.
@@ -26,7 +29,7 @@ const TURN: usize = 32_768;
 
 /// The per-CPU rings.
 pub struct Rings {
-    rings: Vec<RingBuf<MapData>>,
+    rings: Vec<Ring<Mapped>>,
 }
 
 impl Rings {
@@ -46,7 +49,10 @@ impl Rings {
                 .map_err(|error| failed(&error))?;
             let ring = RingBuf::try_from(Map::RingBuf(data)).map_err(|error| failed(&error))?;
             outer.set(cpu, &ring, 0).map_err(|error| failed(&error))?;
-            rings.push(ring);
+            // Only makes the ring; what is mapped below keeps it.
+            let mapped = Mapped::new(ring.as_fd(), bytes as usize)
+                .map_err(|error| KernelError::Sys { what: "map a ring".to_owned(), error })?;
+            rings.push(Ring::new(mapped));
         }
         Ok(Self { rings })
     }
@@ -54,18 +60,7 @@ impl Rings {
     /// Hands over what has arrived, at most a turn's worth per ring; returns how
     /// many records that was.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
-        let mut taken = 0;
-        for ring in &mut self.rings {
-            let mut turn = 0;
-            while turn < TURN
-                && let Some(record) = ring.next()
-            {
-                take(&record);
-                turn += 1;
-            }
-            taken += turn;
-        }
-        taken
+        self.rings.iter_mut().map(|ring| ring.drain(TURN, &mut take)).sum()
     }
 
     /// Records that one turn can take from all rings.

@@ -10,7 +10,7 @@ use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
 use super::space_saving::{Budget, SpaceSaving};
-use super::tables::{Dropped, Tables};
+use super::tables::{Dropped, KeySite, Tables};
 use super::{
     LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId,
     UnreadableKeys, Watched,
@@ -48,12 +48,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What keeps an interval and a session together within 30 MB, and another 8 MB
+    /// What keeps an interval and a session together within 20 MB, and another 8 MB
     /// where there are waits of very many stacks and keys.
     fn default() -> Self {
         Self {
-            keys_per_map: 100_000,
-            total_keys: 100_000,
+            keys_per_map: 65_536,
+            total_keys: 65_536,
             maps: 4096,
             callers_per_map: 256,
             locks: 1024,
@@ -174,11 +174,28 @@ impl Builder {
         {
             table.keys.observe(bytes, len, op, count, &mut self.budget);
             if caller != CALLER_NOT_SAMPLED {
-                let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
-                let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
-                self.tables.key_sites.row((key, caller), limit, lost).bump_by(op, count);
+                self.key_site(map, (bytes, len), (op, count), caller);
             }
         }
+    }
+
+    /// Counts an operation on a key that told its call site.
+    fn key_site(
+        &mut self,
+        map: MapId,
+        (bytes, len): (&[u8], u64),
+        (op, count): (Op, u64),
+        caller: u64,
+    ) {
+        let sites = &mut self.tables.key_sites;
+        let known: &dyn KeySite = &(map, bytes, len, caller);
+        if let Some(row) = sites.known(known) {
+            return row.bump_by(op, count);
+        }
+        let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
+        sites
+            .row((key, caller), self.limits.key_sites, &mut self.dropped.key_sites)
+            .bump_by(op, count);
     }
 
     /// Counts one of the operations that told their stack.

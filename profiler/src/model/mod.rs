@@ -17,7 +17,7 @@ mod sample;
 mod session;
 mod sizes;
 mod slice;
-mod space_saving;
+pub(crate) mod space_saving;
 mod summarize;
 pub mod summary;
 mod tables;

@@ -88,6 +88,8 @@ pub struct Session {
 struct Last {
     slice: Slice,
     keys_tracked: BTreeMap<MapId, u64>,
+    /// What its tables had no room for.
+    keys_floor: BTreeMap<MapId, u64>,
 }
 
 impl Session {
@@ -147,6 +149,7 @@ impl Session {
         sum.add(&last.slice, &self.limits);
         for (id, map) in &mut sum.maps {
             map.keys_tracked = last.keys_tracked.get(id).copied();
+            map.keys_floor = last.keys_floor.get(id).copied();
         }
         summarize::summary(&self.target, &self.definitions, &sum, keys)
     }
@@ -182,8 +185,9 @@ impl Session {
 impl Last {
     fn of(mut slice: Slice) -> Self {
         let keys_tracked = slice.maps.iter().map(|map| (map.map, map.keys.len() as u64)).collect();
+        let keys_floor = slice.maps.iter().map(|map| (map.map, map.floor)).collect();
         slice.maps.iter_mut().for_each(keep_most_frequent);
-        Self { slice, keys_tracked }
+        Self { slice, keys_tracked, keys_floor }
     }
 }
 
@@ -244,6 +248,8 @@ pub(super) struct MapSum {
     pub(super) keys: SpaceSaving,
     /// Where it is more than `keys` holds.
     pub(super) keys_tracked: Option<u64>,
+    /// Where it is not that of `keys`.
+    pub(super) keys_floor: Option<u64>,
     pub(super) callers: Callers,
     /// How those differ from interval to interval.
     pub(super) sample: Sample,

@@ -109,7 +109,7 @@ fn widened(counts: [u32; KEYED]) -> Ops {
     ops
 }
 
-/// One cache line: there are up to 100,000 in each of two tables.
+/// One cache line: there are up to 65,536 in each of two tables.
 #[derive(Debug)]
 struct Entry {
     key: Stored,

@@ -158,6 +158,9 @@ pub struct Map {
     pub keys: Vec<Key>,
     /// Distinct keys that were tracked, of which `keys` may be the first few.
     pub keys_tracked: u64,
+    /// No key that was not tracked has more operations than this; absent when all were.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub keys_floor: u64,
     /// Where it is used, most operations first.
     pub callers: Vec<Caller>,
     /// The stacks of some of its operations, most operations first.

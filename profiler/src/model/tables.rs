@@ -4,7 +4,8 @@
 //! In: rows by key, one event or one whole table at a time. Out: the same rows,
 //! bounded, and how many events were in those that were dropped.
 
-use std::cmp::Reverse;
+use std::borrow::Borrow;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
@@ -43,6 +44,14 @@ impl<K: Ord, V: Row> Top<K, V> {
             *lost = lost.saturating_add(self.prune(limit));
         }
         self.0.entry(key).or_default()
+    }
+
+    /// The row of `key`, where there is one.
+    pub(crate) fn known<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get_mut(key)
     }
 
     /// Keeps the `limit` heaviest rows, of equal ones the first; returns how many
@@ -86,6 +95,52 @@ impl<K: Ord + Clone, V: Row> Top<K, V> {
         }
     }
 }
+
+/// A key's call site, owned or not, so that its row is found without an allocation.
+pub(crate) trait KeySite {
+    /// Map, bytes and true length of the key, and the return address: in the order of
+    /// [`MapKey`]'s fields.
+    fn parts(&self) -> (MapId, &[u8], u64, u64);
+}
+
+impl KeySite for (MapKey, u64) {
+    fn parts(&self) -> (MapId, &[u8], u64, u64) {
+        let (MapKey { map, key }, caller) = self;
+        (*map, &key.bytes, key.len, *caller)
+    }
+}
+
+impl KeySite for (MapId, &[u8], u64, u64) {
+    fn parts(&self) -> (MapId, &[u8], u64, u64) {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn KeySite + 'a> for (MapKey, u64) {
+    fn borrow(&self) -> &(dyn KeySite + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn KeySite + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for dyn KeySite + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn KeySite + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn KeySite + '_ {}
 
 /// Example tasks that one row tells of.
 const MOST_TASKS: usize = 4;

@@ -156,6 +156,24 @@ fn locks_are_sorted_by_wait_and_open_waits_are_those_of_the_end() {
 }
 
 #[test]
+fn keys_that_had_no_room_are_told_of() {
+    let limits = Limits { keys_per_map: 10, ..Limits::default() };
+    let mut builder = Builder::new(limits);
+    let mut session = Session::with_limits(TargetInfo::default(), limits);
+    for number in 0..1000_u16 {
+        lookup(&mut builder, 0, &number.to_le_bytes());
+    }
+    session.push(builder.close(meta(0)));
+    for summary in [session.summary(3), session.last_summary(3)] {
+        let map = &summary.maps[0];
+        assert_eq!((map.keys_tracked, map.keys.len(), map.ops.total()), (10, 3, 1000));
+        // A thousand keys of one operation each, in ten entries.
+        assert_eq!(map.keys_floor, 99);
+        assert!(map.keys.iter().all(|key| key.margin <= 99));
+    }
+}
+
+#[test]
 fn the_newest_slice_keeps_its_first_keys_and_knows_how_many_there_were() {
     let mut builder = Builder::new(Limits::default());
     let mut session = Session::new(TargetInfo::default());
@@ -166,6 +184,7 @@ fn the_newest_slice_keeps_its_first_keys_and_knows_how_many_there_were() {
     session.push(builder.close(meta(0)));
     let last = session.last_summary(usize::MAX);
     assert_eq!((last.maps[0].keys.len(), last.maps[0].keys_tracked), (LAST_KEYS, 2_000));
+    assert_eq!(last.maps[0].keys_floor, 0, "all had room");
     assert_eq!(last.maps[0].keys[0].key, "cf 07");
     assert_eq!(session.summary(usize::MAX).maps[0].keys.len(), 2_000);
 }

@@ -37,6 +37,18 @@ pub(super) fn rendered(format: Format, summary: &Summary) -> String {
 }
 
 #[test]
+fn text_says_how_much_keys_without_room_may_have() {
+    let mut summary = summary();
+    assert!(!rendered(Format::Text, &summary).contains("had no room"));
+    summary.maps[0].keys_floor = 1234;
+    let text = rendered(Format::Text, &summary);
+    assert!(
+        text.contains("keys that had no room are not listed; none has more than 1.23k"),
+        "{text}"
+    );
+}
+
+#[test]
 fn flamegraphs_say_what_they_are_by() {
     for (by, title, frame) in [
         (By::Blame, "690ms in 132 waits within 3.00s", "main.(*Cache).Refresh"),

@@ -77,8 +77,8 @@ pub(super) struct Collector {
 }
 
 /// The model's builder.
-pub(super) struct Tally {
-    builder: Builder,
+pub(crate) struct Tally {
+    pub(crate) builder: Builder,
 }
 
 impl Tally {

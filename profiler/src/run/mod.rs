@@ -33,6 +33,7 @@ use crate::{
     target::Target,
 };
 use collector::Collector;
+pub(crate) use collector::Tally;
 use windows::Attached;
 
 pub use follow::Wanted;

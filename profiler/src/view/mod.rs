@@ -69,6 +69,12 @@ pub struct Request {
     pub subject: Option<Subject>,
 }
 
+/// One frame, as the loop of [`run`] paints it; for benchmarks.
+#[doc(hidden)]
+pub fn paint(frame: &mut ratatui::Frame<'_>, app: &mut App, look: Look) {
+    draw::draw(frame, app, look);
+}
+
 /// The step that began at this time, or went on.
 pub fn step_at(steps: &[Step], start_unix_ns: u64) -> Option<usize> {
     let after = steps.partition_point(|step| step.totals.start_unix_ns <= start_unix_ns);

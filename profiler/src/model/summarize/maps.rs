@@ -45,6 +45,7 @@ pub(super) fn summary(
         unreadable: unreadable.map(|(reason, n)| (reason.to_owned(), n)).collect(),
         keys: key_summaries(naming, tables, id, map, keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
+        keys_floor: map.keys_floor.unwrap_or(map.keys.floor()),
         callers: caller_summaries(naming, &map.callers, &map.ops, Some(&map.sample)),
         stacks: stack_summaries(naming, tables, id, map),
     }
@@ -88,6 +89,9 @@ impl Times<'_> {
     }
 }
 
+/// Rows of keys that are looked at together, beside twice those that are wanted.
+const ROWS_AT_ONCE: usize = 1024;
+
 /// The keys with most operations, and those with most waits and blame.
 fn key_summaries(
     naming: &Naming<'_>,
@@ -98,14 +102,22 @@ fn key_summaries(
 ) -> Vec<Key> {
     type Row<'a> = (Name<'a>, slice::Ops, u64);
     let by_ops = |a: &Row, b: &Row| b.1.total().cmp(&a.1.total()).then_with(|| a.0.cmp(&b.0));
-    let mut rows: Vec<Row> =
-        map.keys.iter().map(|(bytes, len, ops, error)| ((bytes, len), ops, error)).collect();
     let times = times(naming, tables, id);
+    let mut slowest = slowest(&times, keys);
+    let mut rows: Vec<Row> = Vec::new();
+    for (bytes, len, ops, error) in map.keys.iter() {
+        rows.push(((bytes, len), ops, error));
+        // All rows at once would take as much memory as the table itself.
+        if rows.len() >= keys.saturating_mul(2).saturating_add(ROWS_AT_ONCE) {
+            rows.select_nth_unstable_by(keys, by_ops);
+            let others = rows.split_off(keys);
+            rows.extend(others.into_iter().filter(|(name, ..)| slowest.contains_key(name)));
+        }
+    }
     if keys < rows.len() {
         rows.select_nth_unstable_by(keys, by_ops);
     }
     let (first, others) = rows.split_at(keys.min(rows.len()));
-    let mut slowest = slowest(&times, keys);
     for (name, ..) in first {
         slowest.remove(name);
     }

@@ -100,6 +100,12 @@ fn keys(page: &mut Page, map: &Map) {
         page.line(&(start + &unreadable(reason)));
     }
     page.more("       ", map.keys_tracked, shown.len(), "keys");
+    if map.keys_floor > 0 {
+        let most = count(map.keys_floor);
+        page.line(&format!(
+            "       keys that had no room are not listed; none has more than {most} operations"
+        ));
+    }
 }
 
 /// The first ones, and of the others those that waited longest or made others wait.

@@ -32,6 +32,8 @@ pub(in crate::view) fn map(map: &Map, steps: &[SubjectStep], width: usize, look:
     let keys = [
         Some(format!("{} keys tracked", count(tracked))),
         (listed < tracked).then(|| format!("{} listed", count(listed))),
+        some(map.keys_floor)
+            .map(|n| format!("none of the others has more than {} operations", count(n))),
         some(map.unreadable_keys).map(|n| format!("{} operations with unreadable key", count(n))),
     ];
     lines.extend(facts(keys, width, look));
