@@ -69,7 +69,7 @@ impl Combined {
     /// Forgets everything, counted or not.
     pub(super) fn clear(&self) {
         for slot in 0..self.cpus * SLOTS {
-            self.claimed(slot, Claimed::clear);
+            self.claimed(slot, |slot: &Claimed<'_>| slot.clear());
         }
     }
 
