@@ -10,7 +10,7 @@
 //! who else is about: a probe that was preempted by another on its CPU, or user space that
 //! empties the table.
 
-use crate::abi::{CALLER_NOT_SAMPLED, OpHead, SHORT_KEY, op_flags};
+use crate::abi::{CALLER_NOT_SAMPLED, OpHead, SHORT_KEY, ShortOp, op_flags};
 
 /// Slots of each CPU, a power of two.
 pub const SLOTS: usize = 2048;
@@ -88,12 +88,22 @@ impl Identity {
     /// still to be read, where it is now.
     #[inline(always)]
     pub fn of(head: &OpHead, key: [u64; SLOT_KEY]) -> Option<Self> {
-        let is_whole = head.flags & !op_flags::KEY_CUT == 0;
-        if !is_whole || head.key_len > SHORT_KEY as u64 {
-            return None;
-        }
-        let what = head.words()[0] & !0xff | head.key_len;
-        Some(Self { what, object: head.object, aux: head.aux, key })
+        let [first, task, caller, object, aux, key_len] = head.words();
+        let [key0, key1, key2] = key;
+        Self::of_words([first, task, caller, object, aux, key_len, key0, key1, key2])
+    }
+
+    /// The same of a short record as it lies in memory.
+    #[inline(always)]
+    pub fn of_words(record: [u64; size_of::<ShortOp>() / 8]) -> Option<Self> {
+        let [first, _, _, object, aux, key_len, key0, key1, key2] = record;
+        let is_whole = (first >> 16) as u8 & !op_flags::KEY_CUT == 0;
+        (is_whole && key_len <= SHORT_KEY as u64).then_some(Self {
+            what: first & !0xff | key_len,
+            object,
+            aux,
+            key: [key0, key1, key2],
+        })
     }
 
     /// The head of a record about such operations, which are of no one task or caller.

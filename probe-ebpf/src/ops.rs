@@ -130,11 +130,11 @@ fn head(event: &Event<'_>, kind: u8, key: &KeyAt) -> OpHead {
 /// to nothing but a count.
 #[inline(always)]
 fn short(event: &Event<'_>, key: &KeyAt) {
-    let mut head = head(event, record_kind::SHORT_OP, key);
     let mut record = MaybeUninit::<ShortOp>::uninit();
     let record = record.as_mut_ptr();
     // SAFETY: every byte of it is written before one is read.
     unsafe {
+        (*record).head = head(event, record_kind::SHORT_OP, key);
         // Word by word: an array's zeroes would be a call that writes bytes.
         let words = (&raw mut (*record).key).cast::<u64>();
         for word in 0..SHORT_KEY / 8 {
@@ -142,22 +142,17 @@ fn short(event: &Event<'_>, key: &KeyAt) {
         }
         let failed = if key.kind == key_kind::IFACE {
             words.write(key.dynamic);
-            head.key_len = key.len + 8;
+            (*record).head.key_len = key.len + 8;
             value::<{ SHORT_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
         } else {
             value::<{ SHORT_KEY as u64 }>(key, event.limit, words)
         };
-        finish_head(&raw mut head, failed, event.limit);
+        finish_head(&raw mut (*record).head, failed, event.limit);
         if failed {
-            point_at(&raw mut head, words, key, event.limit);
-        }
-        // In whole words, as it is read: a processor waits where what it reads was
-        // written in pieces.
-        for (word, value) in head.words().into_iter().enumerate() {
-            record.cast::<u64>().add(word).write_volatile(value);
+            point_at(&raw mut (*record).head, words, key, event.limit);
         }
         event.remember::<{ SHORT_KEY / 8 }>(record.cast());
-        if event.caller == CALLER_NOT_SAMPLED && combining::count(&head, words) {
+        if event.caller == CALLER_NOT_SAMPLED && combining::count(record) {
             return;
         }
         let Some(mut entry) = reserve::<ShortOp>() else { return };
