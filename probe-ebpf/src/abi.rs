@@ -214,6 +214,8 @@ pub mod record_kind {
     pub const RELEASE: u8 = 8;
     /// [`super::OpStack`].
     pub const OP_STACK: u8 = 9;
+    /// [`super::CombinedOp`].
+    pub const COMBINED_OP: u8 = 10;
 }
 
 /// Callers of map operations that each CPU reads in one tick of the kernel's clock
@@ -288,6 +290,19 @@ pub struct OpHead {
     pub key_len: u64,
 }
 
+impl OpHead {
+    /// As it lies in memory.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; size_of::<Self>() / 8] {
+        let first = u64::from(self.kind)
+            | u64::from(self.key_kind) << 8
+            | u64::from(self.flags) << 16
+            | u64::from(self.carried) << 24
+            | u64::from(self.site) << 32;
+        [first, self.task, self.caller, self.object, self.aux, self.key_len]
+    }
+}
+
 /// An operation whose key fits [`SHORT_KEY`] bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,6 +311,18 @@ pub struct ShortOp {
     pub head: OpHead,
     /// First `carried` bytes are the key, the rest is zero.
     pub key: [u8; SHORT_KEY],
+}
+
+/// Several operations that differ in nothing but who made them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CombinedOp {
+    /// What they have in common. Of no one task, and no caller was read.
+    pub head: OpHead,
+    /// As in [`ShortOp`].
+    pub key: [u8; SHORT_KEY],
+    /// How many.
+    pub count: u64,
 }
 
 /// An operation with a longer key.
@@ -556,6 +583,7 @@ pub const COUNTERS: u32 = COUNTER_SKIPPED + 1;
 const _: () = {
     assert!(size_of::<OpHead>() == 48);
     assert!(size_of::<ShortOp>() == 72);
+    assert!(size_of::<CombinedOp>() == 80);
     assert!(size_of::<LongOp>() == 176);
     assert!(size_of::<PiecedOp>() == 312);
     assert!(size_of::<Wait>() == 72 + 8 * MAX_FRAMES);

@@ -36,7 +36,7 @@ static GATES: Array<Gates, 1, MMAPABLE> = Array::new();
 static HITS: Array<u64, { MAX_SITES * MAX_CPUS }, MMAPABLE> = Array::new();
 
 /// `BPF_F_MMAPABLE`, include/uapi/linux/bpf.h.
-const MMAPABLE: usize = 1 << 10;
+pub(crate) const MMAPABLE: usize = 1 << 10;
 
 /// What is told now.
 #[inline(always)]

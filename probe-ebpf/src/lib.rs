@@ -7,8 +7,13 @@
 #![no_std]
 #![expect(clippy::inline_always, reason = "BPF programs must not call what can be inlined")]
 
+#[cfg(test)]
+extern crate std;
+
 mod abi;
+mod combine;
 mod operand;
 
 pub use abi::*;
+pub use combine::{HINTS, Identity, Offered, Resident, SLOT_KEY, SLOTS, SLOTS_PER_HINT, Slot};
 pub use operand::{FLAGS_CF, FLAGS_ZF, Operand, REG_COUNT, Reg, Regs, eval, guard_taken};

@@ -16,6 +16,8 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod combining;
+#[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
 mod keys;

@@ -1,9 +1,9 @@
 //! Map operations: who did what to which key.
 //!
-//! In: a hit at a map site. Out: a [`ShortOp`], [`LongOp`] or [`PiecedOp`] record,
-//! and for some an [`OpStack`].
+//! In: a hit at a map site. Out: a [`ShortOp`], [`LongOp`] or [`PiecedOp`] record, and for
+//! some an [`OpStack`]; or one more in the count of a hot key.
 
-use core::arch::asm;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{
     EbpfContext,
@@ -19,6 +19,7 @@ use probe_ebpf::{
 };
 
 use crate::{
+    combining,
     context::{Counted, Hit, gates, number_in_tick, read, read_u64, thread},
     keys::{GO_ITAB_TYPE, GoString, GoType, KeyAt, locate_plain, locate_typed},
     tasks,
@@ -125,14 +126,15 @@ fn head(event: &Event<'_>, kind: u8, key: &KeyAt) -> OpHead {
     }
 }
 
-/// A key of at most [`SHORT_KEY`] bytes.
+/// A key of at most [`SHORT_KEY`] bytes. The record is made on the stack: it may come
+/// to nothing but a count.
 #[inline(always)]
 fn short(event: &Event<'_>, key: &KeyAt) {
-    let Some(mut entry) = reserve::<ShortOp>() else { return };
-    let record = entry.as_mut_ptr();
-    // SAFETY: the reservation is large enough, and every byte of it is written.
+    let mut head = head(event, record_kind::SHORT_OP, key);
+    let mut record = MaybeUninit::<ShortOp>::uninit();
+    let record = record.as_mut_ptr();
+    // SAFETY: every byte of it is written before one is read.
     unsafe {
-        (*record).head = head(event, record_kind::SHORT_OP, key);
         // Word by word: an array's zeroes would be a call that writes bytes.
         let words = (&raw mut (*record).key).cast::<u64>();
         for word in 0..SHORT_KEY / 8 {
@@ -140,18 +142,31 @@ fn short(event: &Event<'_>, key: &KeyAt) {
         }
         let failed = if key.kind == key_kind::IFACE {
             words.write(key.dynamic);
-            (*record).head.key_len = key.len + 8;
+            head.key_len = key.len + 8;
             value::<{ SHORT_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
         } else {
             value::<{ SHORT_KEY as u64 }>(key, event.limit, words)
         };
-        finish_head(&raw mut (*record).head, failed, event.limit);
+        finish_head(&raw mut head, failed, event.limit);
         if failed {
-            point_at(&raw mut (*record).head, words, key, event.limit);
+            point_at(&raw mut head, words, key, event.limit);
+        }
+        // In whole words, as it is read: a processor waits where what it reads was
+        // written in pieces.
+        for (word, value) in head.words().into_iter().enumerate() {
+            record.cast::<u64>().add(word).write_volatile(value);
         }
         event.remember::<{ SHORT_KEY / 8 }>(record.cast());
+        if event.caller == CALLER_NOT_SAMPLED && combining::count(&head, words) {
+            return;
+        }
+        let Some(mut entry) = reserve::<ShortOp>() else { return };
+        let to = entry.as_mut_ptr().cast::<u64>();
+        for word in 0..size_of::<ShortOp>() / 8 {
+            to.add(word).write(record.cast::<u64>().add(word).read_volatile());
+        }
+        submit(entry);
     }
-    submit(entry);
 }
 
 /// Fetches the value, at most `MOST` bytes of it; whether that failed.

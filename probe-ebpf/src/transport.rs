@@ -28,17 +28,27 @@ static COUNTS: PerCpuArray<u64, { COUNTERS as usize }> = PerCpuArray::new();
 /// Room for one record; a failure is counted.
 #[inline(always)]
 pub(crate) fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    // SAFETY: takes nothing.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(ring) = RINGS.get(cpu) else {
-        lose(Loss::NoRing);
-        return None;
-    };
-    let entry = ring.reserve_untyped::<T>(0);
-    if entry.is_none() {
-        lose(Loss::RingFull);
+    match try_reserve() {
+        Ok(entry) => Some(entry),
+        Err(reason) => {
+            lose(reason);
+            None
+        }
     }
-    entry
+}
+
+/// Room for one record of what is not lost without it.
+#[inline(always)]
+pub(crate) fn try_reserve<T: 'static>() -> Result<RingBufEntry<T>, Loss> {
+    let Some(ring) = RINGS.get(cpu()) else { return Err(Loss::NoRing) };
+    ring.reserve_untyped::<T>(0).ok_or(Loss::RingFull)
+}
+
+/// The CPU that a program runs on, from its beginning to its end.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { bpf_get_smp_processor_id() }
 }
 
 /// Hands the record over.

@@ -93,7 +93,7 @@ fn a_hundred_thousand_keys_take_30_mb_at_most() {
         for number in 0..KEYS {
             let key = format!("session:user:{number:07}");
             let key = (key.as_bytes(), key.len() as u64);
-            builder.operation(0, Op::Lookup, Some(key), None, 0x1000);
+            builder.operation(0, Op::Lookup, Some(key), None, 0x1000, 1);
         }
         session.push(builder.close(SliceMeta::default()));
     }

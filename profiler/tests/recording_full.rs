@@ -23,7 +23,7 @@ fn slice(keys: u32) -> Slice {
     let mut builder = Builder::new(Limits::default());
     for key in 0..keys {
         let key = key.wrapping_mul(2_654_435_761).to_le_bytes();
-        builder.operation(0, Op::Insert, Some((&key, 4)), None, 0x1000);
+        builder.operation(0, Op::Insert, Some((&key, 4)), None, 0x1000, 1);
     }
     builder.close(SliceMeta::default())
 }

@@ -60,6 +60,17 @@ impl Program {
         Self::spawn(command)
     }
 
+    /// Starts a Go program on so many threads at a time, held at its beginning.
+    pub fn hold_on<A: AsRef<OsStr>>(
+        threads: u32,
+        path: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<Self> {
+        let mut command = Command::new(path);
+        command.env("GOMAXPROCS", threads.to_string()).arg("-wait").args(args);
+        Self::spawn(command)
+    }
+
     /// Starts the C program with hash tables, held at its beginning.
     pub fn hold_hash(path: &Path) -> Result<Self> {
         Self::hold_c(path, &[])

@@ -16,8 +16,8 @@ fn record(folder: &TempDir, name: &str, args: &[&str]) -> Result<PathBuf> {
     let path = folder.path().join(name);
     let mut program = Program::hold(&programs::newest_go("reads")?, args)?;
     program.begin()?;
-    Mapprof::new(["record", "--interval", INTERVAL, "--duration", "4s", "--ring-mib", "32"])
-        .args(["--pid", &program.pid().to_string(), "-o"])
+    Mapprof::new(["record", "--max-overhead", "none", "--interval", INTERVAL, "--duration", "4s"])
+        .args(["--ring-mib", "32", "--pid", &program.pid().to_string(), "-o"])
         .arg(&path)
         .run()?
         .expect_code(0)?;
@@ -52,7 +52,7 @@ fn what_is_gone_is_found_and_fails_a_build() -> Result<()> {
     let mut other = Program::hold(&programs::newest_go("locks")?, ["-span", "30s"])?;
     other.begin()?;
     let after = folder.path().join("after.mprof");
-    Mapprof::new(["record", "--interval", INTERVAL, "--duration", "3s"])
+    Mapprof::new(["record", "--max-overhead", "none", "--interval", INTERVAL, "--duration", "3s"])
         .args(["--pid", &other.pid().to_string(), "-o"])
         .arg(&after)
         .run()?

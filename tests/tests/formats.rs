@@ -60,9 +60,17 @@ impl Run {
     fn record(&self) -> Result<()> {
         let program =
             Program::hold(&programs::go(NEWEST, Link::Normal, "owner")?, ["-scenario", "mutex"])?;
-        let mapprof = Mapprof::new(["record", "--duration", "170s", "--interval", "100ms"])
-            .args(["--ring-mib", "32", "--pid", &program.pid().to_string(), "-o"])
-            .arg(self.recording());
+        let mapprof = Mapprof::new([
+            "record",
+            "--max-overhead",
+            "none",
+            "--duration",
+            "170s",
+            "--interval",
+            "100ms",
+        ])
+        .args(["--ring-mib", "32", "--pid", &program.pid().to_string(), "-o"])
+        .arg(self.recording());
         let (_, outcome) = observe::<Value>(program, mapprof)?;
         outcome.expect_code(0).map(drop)
     }

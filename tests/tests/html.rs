@@ -28,10 +28,18 @@ impl Recorded {
     fn of(program: &str, args: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let program = Program::hold(&programs::newest_go(program)?, args)?;
-        let mapprof = Mapprof::new(["record", "--duration", "170s", "--ring-mib", "32"])
-            .args(["--pid", &program.pid().to_string(), "--interval", "200ms"])
-            .arg("-o")
-            .arg(folder.path().join("run.mprof"));
+        let mapprof = Mapprof::new([
+            "record",
+            "--max-overhead",
+            "none",
+            "--duration",
+            "170s",
+            "--ring-mib",
+            "32",
+        ])
+        .args(["--pid", &program.pid().to_string(), "--interval", "200ms"])
+        .arg("-o")
+        .arg(folder.path().join("run.mprof"));
         let (_, outcome) = observe::<Value>(program, mapprof)?;
         outcome.expect_code(0)?;
         Ok(Self(folder))
@@ -105,10 +113,19 @@ fn the_demos_page_is_small() -> Result<()> {
     let workload = fs::read_to_string(children)?.trim().to_owned();
     let folder = tempfile::tempdir()?;
     let recorded = Recorded(folder);
-    Mapprof::new(["record", "--duration", "2s", "--pid", &workload, "-o"])
-        .arg(recorded.0.path().join("run.mprof"))
-        .run()?
-        .expect_code(0)?;
+    Mapprof::new([
+        "record",
+        "--max-overhead",
+        "none",
+        "--duration",
+        "2s",
+        "--pid",
+        &workload,
+        "-o",
+    ])
+    .arg(recorded.0.path().join("run.mprof"))
+    .run()?
+    .expect_code(0)?;
     demo.finish()?.expect_code(0)?;
     // All keys that the demo has.
     let size = fs::metadata(recorded.report("html", "1000")?)?.len();

@@ -172,11 +172,19 @@ fn without_a_terminal_there_is_no_bar() -> Result<()> {
         Program::hold(&programs::newest_go("reads")?, ["-goroutines", "1", "-span", "60s"])?;
     program.begin()?;
     let file = folder.path().join("run.mprof");
-    let outcome = Mapprof::new(["record", "--duration", "2s", "--pid", &program.pid().to_string()])
-        .arg("-o")
-        .arg(&file)
-        .run()?
-        .expect_code(0)?;
+    let outcome = Mapprof::new([
+        "record",
+        "--max-overhead",
+        "none",
+        "--duration",
+        "2s",
+        "--pid",
+        &program.pid().to_string(),
+    ])
+    .arg("-o")
+    .arg(&file)
+    .run()?
+    .expect_code(0)?;
     ensure!(!outcome.stderr.contains("recording ["), "{}", outcome.stderr);
     ensure!(!outcome.stderr.contains('\x1b') && outcome.stdout.is_empty(), "{outcome:?}");
     let mut unread = Command::new(binary())

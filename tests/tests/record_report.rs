@@ -23,11 +23,18 @@ impl<T: DeserializeOwned> Recorded<T> {
     fn of(name: &str, args: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let program = Program::hold(&programs::newest_go(name)?, args)?;
-        let mapprof =
-            Mapprof::new(["record", "--duration", "170s", "--keys", "1000000", "--ring-mib", "32"])
-                .args(["--pid", &program.pid().to_string()])
-                .arg("-o")
-                .arg(folder.path().join("run.mprof"));
+        let mapprof = Mapprof::new([
+            "record",
+            "--max-overhead",
+            "none",
+            "--duration",
+            "170s",
+            "--keys",
+            "1000000",
+        ])
+        .args(["--ring-mib", "32", "--pid", &program.pid().to_string()])
+        .arg("-o")
+        .arg(folder.path().join("run.mprof"));
         let (truth, outcome) = observe(program, mapprof)?;
         outcome.expect_code(0)?;
         fs::copy(binary(), folder.path().join("mapprof"))?;

@@ -48,10 +48,18 @@ impl Folder {
     fn counts(&self, name: &str) -> Result<(PathBuf, Counts)> {
         let file = self.path(name);
         let program = Program::hold(&programs::newest_go("counts")?, ["-rounds", "4000"])?;
-        let mapprof = Mapprof::new(["record", "--keys", "1000000", "--interval", "100ms"])
-            .args(["--duration", "170s", "--ring-mib", "32"])
-            .args(["--pid", &program.pid().to_string(), "-o"])
-            .arg(&file);
+        let mapprof = Mapprof::new([
+            "record",
+            "--max-overhead",
+            "none",
+            "--keys",
+            "1000000",
+            "--interval",
+            "100ms",
+        ])
+        .args(["--duration", "170s", "--ring-mib", "32"])
+        .args(["--pid", &program.pid().to_string(), "-o"])
+        .arg(&file);
         let (truth, outcome) = observe(program, mapprof)?;
         outcome.expect_code(0)?;
         self.open(name)?;
@@ -74,11 +82,12 @@ fn a_growing_recording_can_be_read_and_a_broken_one_told_apart() -> Result<()> {
     let folder = Folder::new()?;
     let file = folder.path("run.mprof");
     let mut program = Program::hold(&programs::newest_go("reads")?, ["-span", "60s"])?;
-    let running = Mapprof::new(["record", "--interval", "100ms", "--pid"])
-        .arg(program.pid().to_string())
-        .arg("-o")
-        .arg(&file)
-        .attach()?;
+    let running =
+        Mapprof::new(["record", "--max-overhead", "none", "--interval", "100ms", "--pid"])
+            .arg(program.pid().to_string())
+            .arg("-o")
+            .arg(&file)
+            .attach()?;
     folder.open("run.mprof")?;
     program.begin()?;
     let mut events = 0;
@@ -89,11 +98,20 @@ fn a_growing_recording_can_be_read_and_a_broken_one_told_apart() -> Result<()> {
         Ok(events > 0)
     })?;
     // Another may not write there meanwhile.
-    Mapprof::new(["record", "--duration", "1s", "--pid", &program.pid().to_string(), "-o"])
-        .arg(&file)
-        .run()?
-        .expect_code(1)?
-        .expect_message(&["another mapprof", "run.mprof"])?;
+    Mapprof::new([
+        "record",
+        "--max-overhead",
+        "none",
+        "--duration",
+        "1s",
+        "--pid",
+        &program.pid().to_string(),
+        "-o",
+    ])
+    .arg(&file)
+    .run()?
+    .expect_code(1)?
+    .expect_message(&["another mapprof", "run.mprof"])?;
     // A crash.
     running.signal(nix::sys::signal::Signal::SIGKILL)?;
     drop(running);

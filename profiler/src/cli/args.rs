@@ -200,6 +200,15 @@ pub(super) struct ProfileArgs {
     pub(super) how: HowArgs,
 }
 
+impl ProfileArgs {
+    /// The same, for what is left on while a service serves: within a budget unless the
+    /// user says otherwise.
+    pub(super) fn bounded(mut self) -> Self {
+        self.how.max_overhead.get_or_insert(MaxOverhead::Share(DEFAULT_OVERHEAD));
+        self
+    }
+}
+
 /// How to profile.
 #[derive(Args, Debug, Default)]
 pub(super) struct HowArgs {
@@ -221,9 +230,9 @@ pub(super) struct HowArgs {
     /// where events are lost as ring_full
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) ring_mib: Option<u32>,
-    /// Most that probes may cost the target, as a share of its CPU time: above that, map
-    /// operations are watched in short windows, and figures carry margins. 'none': all is
-    /// told, whatever it costs
+    /// Most that probes may cost the target, as a share of its CPU time (top, record: 1%;
+    /// stat: none). What costs more is watched in short windows, and its figures carry
+    /// margins. 'none': everything is watched, whatever it costs, and counts are exact
     #[arg(long, value_name = "SHARE", value_parser = max_overhead)]
     pub(super) max_overhead: Option<MaxOverhead>,
     /// How to attach
@@ -340,6 +349,8 @@ impl MaxOverhead {
     }
 }
 
+/// What a service bears that nobody asked.
+const DEFAULT_OVERHEAD: f64 = 0.01;
 /// Least budget: a window of a millisecond on every CPU that the target uses, once in
 /// ten seconds.
 const LEAST_OVERHEAD: f64 = 0.0001;

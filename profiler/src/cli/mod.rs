@@ -39,7 +39,7 @@ use crate::{
     report::{self, By, Document, Format},
     target::Target,
 };
-use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs};
+use args::{Cli, Command, PlanFormat, ProbesArgs, ReportArgs, TopArgs};
 
 /// Everything that `main` does.
 pub fn main() -> ExitCode {
@@ -61,9 +61,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::Top(cli.top)) {
-        Command::Top(args) => top::run(&args),
+        Command::Top(args) => top::run(&TopArgs { profile: args.profile.bounded(), ..args }),
         Command::Stat(args) => profile::stat(&args),
-        Command::Record(args) => tape::record(&args),
+        Command::Record(args) => {
+            tape::record(&tape::RecordArgs { profile: args.profile.bounded(), ..args })
+        }
         Command::Replay(args) => replay::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Report(args) => report(&args),

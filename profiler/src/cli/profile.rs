@@ -14,7 +14,7 @@ use super::{
 use crate::{
     catalog::{self, Entry},
     findings,
-    kernel::{Attachment, Kernel, LoadOptions},
+    kernel::{Attachment, Kernel, LoadOptions, Method},
     model::{Definitions, Limits, Session, Slice, summary::Summary},
     placement::{self, Plan},
     report::{self, By, Document, Format},
@@ -132,6 +132,11 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         notices.push(format!(
             "{slow} probes stand on instructions that the kernel must single-step, which costs some 17 times more; `mapprof probes` names them"
         ));
+    }
+    if options.max_overhead.is_some() && run.method == Method::Perf {
+        notices.push(
+            "this kernel takes out probes one by one, about a tenth of a second for each: where not everything fits the budget, windows are longer and rarer, and figures come later and with wider margins".to_owned(),
+        );
     }
     out::note(&format!(
         "attached {} probes to {name} (pid {}) in {:.0} ms; a hit costs {} ns here",

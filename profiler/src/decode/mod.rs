@@ -77,7 +77,7 @@ pub struct BlameEvent {
 
 /// Takes what is decoded.
 pub trait Sink {
-    /// One operation of a map; `key` is the bytes that were carried and
+    /// `count` operations of a map; `key` is the bytes that were carried and
     /// its true length; `caller` the return address.
     fn operation(
         &mut self,
@@ -86,6 +86,7 @@ pub trait Sink {
         key: Option<(&[u8], u64)>,
         unreadable: Option<Unreadable>,
         caller: u64,
+        count: u64,
     );
     /// The stack of one of many operations.
     fn op_stack(&mut self, map: MapId, op: Op, stack: StackId);
@@ -124,15 +125,18 @@ pub struct Decoder<R> {
 pub struct Seen {
     /// Operations, waits, and locks that others waited for let go.
     pub events: u64,
+    /// Records that told of them: fewer, where operations on a key were combined.
+    pub records: u64,
     /// Probe hits behind them.
     pub hits: u64,
 }
 
 impl Seen {
     #[inline]
-    fn add(&mut self, hits: u64) {
-        self.events += 1;
-        self.hits += hits;
+    fn add(&mut self, events: u64, hits: u64) {
+        self.records += 1;
+        self.events = self.events.saturating_add(events);
+        self.hits = self.hits.saturating_add(hits);
     }
 }
 
@@ -213,19 +217,19 @@ impl<R: Resolver> Decoder<R> {
     #[inline]
     pub fn record(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         match read(bytes) {
-            Some(Record::Op(head, key)) => {
-                self.seen.add(1);
-                self.operation(&head, key, sink);
+            Some(Record::Op(head, key, count)) => {
+                self.seen.add(count, count);
+                self.operation(&head, key, count, sink);
             }
             Some(Record::Wait(wait)) => {
                 // It was hit where it began, where it parked, and where it ended.
-                self.seen.add(3);
+                self.seen.add(1, 3);
                 self.segment(&wait, sink);
             }
             Some(Record::Rewait { task, ts_ns }) => self.settler.rewait(task, ts_ns),
             Some(Record::OpOfWait(op)) => self.op_of_wait(op, sink),
             Some(Record::Release(release)) => {
-                self.seen.add(1);
+                self.seen.add(1, 1);
                 self.release(&release);
             }
             Some(Record::OpStack(head, frames)) => self.op_stack(&head, &frames, sink),
@@ -296,11 +300,11 @@ impl<R: Resolver> Decoder<R> {
     }
 
     #[inline]
-    fn operation(&mut self, head: &OpHead, key: &[u8], sink: &mut impl Sink) {
+    fn operation(&mut self, head: &OpHead, key: &[u8], count: u64, sink: &mut impl Sink) {
         let Some(op) = self.op(head) else { return };
         let Some(map) = self.map(head) else {
             // None of the program's own.
-            self.seen.events -= 1;
+            self.seen.events = self.seen.events.saturating_sub(count);
             return;
         };
         let has_key = head.key_kind != probe_ebpf::key_kind::NONE;
@@ -312,7 +316,7 @@ impl<R: Resolver> Decoder<R> {
             _ => None,
         };
         let key = key.as_ref().map(|(bytes, len)| (&**bytes, *len));
-        sink.operation(map, op, key, unreadable, head.caller);
+        sink.operation(map, op, key, unreadable, head.caller, count);
     }
 
     #[inline]

@@ -4,14 +4,14 @@
 //! is not one of the ABI's.
 
 use probe_ebpf::{
-    LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, PiecedOp, Release, Rewait, ShortOp, Wait,
-    record_kind,
+    CombinedOp, LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, PiecedOp, Release, Rewait, ShortOp,
+    Wait, record_kind,
 };
 
 /// A record.
 pub(super) enum Record<'a> {
-    /// An operation and the bytes of its key that were carried.
-    Op(OpHead, &'a [u8]),
+    /// An operation, the bytes of its key that were carried, and how many there were.
+    Op(OpHead, &'a [u8], u64),
     /// A finished wait.
     Wait(Box<Wait>),
     /// The wait recorded last goes on.
@@ -61,6 +61,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
         record_kind::SHORT_OP if bytes.len() >= size_of::<ShortOp>() => {
             op(bytes, size_of::<ShortOp>())
         }
+        record_kind::COMBINED_OP if bytes.len() >= size_of::<CombinedOp>() => {
+            let (head, key) = head_and_key(&bytes[..size_of::<ShortOp>()])?;
+            Some(Record::Op(head, key, u64_at(bytes, size_of::<ShortOp>())?))
+        }
         record_kind::LONG_OP if bytes.len() >= size_of::<LongOp>() => {
             op(bytes, size_of::<LongOp>())
         }
@@ -89,7 +93,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
 #[inline]
 fn op(bytes: &[u8], size: usize) -> Option<Record<'_>> {
     let (head, key) = head_and_key(&bytes[..size])?;
-    Some(Record::Op(head, key))
+    Some(Record::Op(head, key, 1))
 }
 
 #[inline]
@@ -232,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            if let Some(Record::Op(_, key)) = read(&bytes) {
+            if let Some(Record::Op(_, key, _)) = read(&bytes) {
                 prop_assert!(key.len() <= probe_ebpf::LONG_KEY);
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use probe_ebpf::{
-    LongOp, MAX_FRAMES, Op, OpHead, OpOfWait, OpStack, Operand, Reg, Release, ShortOp, Wait,
-    key_kind, record_kind,
+    CALLER_NOT_SAMPLED, LongOp, MAX_FRAMES, Op, OpHead, OpOfWait, OpStack, Operand, Reg, Release,
+    ShortOp, Wait, key_kind, record_kind,
 };
 
 use super::*;
@@ -53,6 +53,7 @@ impl Resolver for Code {
 #[derive(Default)]
 struct Seen {
     ops: Vec<(MapId, Op, Option<Vec<u8>>, u64)>,
+    counts: Vec<u64>,
     unreadable: Vec<Option<Unreadable>>,
     waits: Vec<(LockId, StackId, u64)>,
     op_stacks: Vec<StackId>,
@@ -71,7 +72,9 @@ impl Sink for Seen {
         key: Option<(&[u8], u64)>,
         unreadable: Option<Unreadable>,
         caller: u64,
+        count: u64,
     ) {
+        self.counts.push(count);
         self.unreadable.push(unreadable);
         self.ops.push((map, op, key.map(|(bytes, _)| bytes.to_vec()), caller));
     }
@@ -227,6 +230,26 @@ fn another_type_at_the_same_address_is_another_map() {
     decoder.record(&op_bytes(0xc000, 0x7000, b"hot"), &mut seen);
     decoder.record(&op_bytes(0xc000, 0x7100, b"hot"), &mut seen);
     assert_eq!(seen.ops.iter().map(|op| op.0).collect::<Vec<_>>(), [0, 1]);
+}
+
+/// Combined operations are events, one by one, with a map and a key like any other.
+#[test]
+fn combined_operations_count_for_what_they_are() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let one = op_bytes(0xc000, 0x7000, b"hot");
+    let mut many = op_from(CALLER_NOT_SAMPLED, &one);
+    many[0] = record_kind::COMBINED_OP;
+    many.extend(500_u64.to_le_bytes());
+    decoder.record(&one, &mut seen);
+    decoder.record(&many, &mut seen);
+    assert_eq!(seen.counts, [1, 500]);
+    assert_eq!((seen.ops[0].0, &seen.ops[0].2), (seen.ops[1].0, &seen.ops[1].2));
+    assert_eq!(seen.ops[1].3, CALLER_NOT_SAMPLED);
+    let heard = decoder.take_seen();
+    assert_eq!((heard.records, heard.events, heard.hits), (2, 501, 501));
+    assert_eq!(decoder.malformed, 0);
+    decoder.record(&many[..many.len() - 1], &mut seen);
+    assert_eq!(decoder.malformed, 1);
 }
 
 #[test]

@@ -107,7 +107,14 @@ impl Load {
         for (rank, mean) in self.keys.iter().enumerate() {
             let key = format!("user:{rank}");
             for _ in 0..random.poisson(mean * busy) {
-                builder.operation(0, Op::Lookup, Some((key.as_bytes(), key.len() as u64)), None, 7);
+                builder.operation(
+                    0,
+                    Op::Lookup,
+                    Some((key.as_bytes(), key.len() as u64)),
+                    None,
+                    7,
+                    1,
+                );
             }
         }
         for lock in 0..LOCKS {

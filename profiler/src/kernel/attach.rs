@@ -154,8 +154,10 @@ impl Attachment {
     ) -> Result<Self, KernelError> {
         let mut attachment = Self::nothing();
         let all: Vec<usize> = (0..plan.sites.len()).collect();
-        for (module, probes) in by_module(plan, &all, Program::MapOp) {
-            attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
+        for program in [Program::MapOp, Program::TypedMapOp] {
+            for (module, probes) in by_module(plan, &all, program) {
+                attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
+            }
         }
         attachment.or_refused(|site| &paths[plan.sites[site].module])
     }

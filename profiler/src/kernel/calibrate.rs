@@ -91,7 +91,10 @@ impl Kernel {
         let probe = Attachment::one(self, "/proc/self/exe", offset, MAX_SITES as u32 - 1)?;
         let probed = on_a_thread();
         drop(probe);
-        Ok(Measured { hit_ns: probed.saturating_sub(alone), records: rings.drain(|_| {}) })
+        let records = rings.drain(|_| {});
+        // What was combined is none of the target's.
+        self.combined().clear();
+        Ok(Measured { hit_ns: probed.saturating_sub(alone), records })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod attach;
 mod calibrate;
+mod combined;
 mod features;
 mod object;
 mod perf;
@@ -15,6 +16,7 @@ mod sys;
 
 pub use attach::{Attachment, Method, Refused};
 pub use calibrate::HitCosts;
+pub use combined::Combined;
 pub use features::{Check, Verdict, doctor};
 pub use object::{Kernel, LoadOptions, OpenWaits};
 pub use rings::{Counters, Counts, Rings};

@@ -17,11 +17,16 @@ use aya::{
     util::nr_cpus,
 };
 use aya_obj::Object;
-use probe_ebpf::{MAX_CPUS, MAX_SITES};
+use probe_ebpf::{HINTS, MAX_CPUS, MAX_SITES, SLOTS};
 
 use crate::placement::Plan;
 
-use super::{Counters, KernelError, Method, Rings, Shared, shared::HITS, sys};
+use super::{
+    Combined, Counters, KernelError, Method, Rings, Shared,
+    combined::{COMBINED, HINTED},
+    shared::HITS,
+    sys,
+};
 
 /// The BPF object that the build script made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
@@ -49,6 +54,7 @@ pub struct Kernel {
     ring_bytes: u32,
     tgid: u32,
     shared: Arc<Shared>,
+    combined: Arc<Combined>,
 }
 
 /// Every program of the object.
@@ -80,9 +86,12 @@ impl Kernel {
         let ebpf = EbpfLoader::new()
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries(HITS, (cpus * MAX_SITES) as u32)
+            .map_max_entries(COMBINED, (cpus * SLOTS) as u32)
+            .map_max_entries(HINTED, (cpus * HINTS) as u32)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
         let shared = Arc::new(Shared::open(&ebpf, cpus)?);
+        let combined = Combined::open(&ebpf, cpus)?;
         let mut object =
             Object::parse(OBJECT).map_err(|error| KernelError::Object(error.to_string()))?;
         relocate(&mut object, &ebpf)?;
@@ -94,6 +103,7 @@ impl Kernel {
             ring_bytes: options.ring_bytes,
             tgid: options.tgid,
             shared,
+            combined,
         };
         // Until somebody shuts them.
         kernel.shared.set_maps(1);
@@ -125,6 +135,11 @@ impl Kernel {
     /// Gates and counts of hits.
     pub fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
+    }
+
+    /// The tables of hot keys.
+    pub fn combined(&self) -> Arc<Combined> {
+        self.combined.clone()
     }
 
     /// Opens the loss counters.
@@ -238,7 +253,7 @@ impl Kernel {
     }
 
     /// Forgets what is known of a program that is no more: the types of its keys, its
-    /// waits, and what its tasks did last. Addresses mean something else in the next.
+    /// waits, what its tasks did last, and what was combined. Addresses mean something else in the next.
     pub fn forget(&mut self) -> Result<(), KernelError> {
         let map = self.ebpf.map_mut(LAYOUTS).ok_or_else(|| missing(LAYOUTS))?;
         let mut map: aya::maps::HashMap<_, u64, Pod<probe_ebpf::Layout>> =
@@ -248,6 +263,7 @@ impl Kernel {
             // One that is gone already is forgotten, too.
             let _ = map.remove(&address);
         }
+        self.combined.clear();
         self.open_waits()?.clear();
         let mut tasks = array::<Pod<[u8; TASK_SLOT_BYTES]>>(&mut self.ebpf, TASKS)?;
         for slot in 0..probe_ebpf::TASK_SLOTS as u32 {

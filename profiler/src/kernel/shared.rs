@@ -56,12 +56,12 @@ impl Shared {
 
 /// An array of the kernel's, mapped.
 #[derive(Debug)]
-struct Words {
+pub(super) struct Words {
     memory: MmapRaw,
 }
 
 impl Words {
-    fn map(ebpf: &Ebpf, name: &'static str, bytes: usize) -> Result<Self, KernelError> {
+    pub(super) fn map(ebpf: &Ebpf, name: &'static str, bytes: usize) -> Result<Self, KernelError> {
         let Some(Map::Array(data)) = ebpf.map(name) else { return Err(missing(name)) };
         let failed = |error: io::Error| KernelError::Map { map: name, error: error.to_string() };
         let file = File::from(data.fd().as_fd().try_clone_to_owned().map_err(failed)?);
@@ -70,7 +70,13 @@ impl Words {
         Ok(Self { memory })
     }
 
-    fn word(&self, index: usize) -> &AtomicU64 {
+    /// Memory of nobody else's.
+    #[cfg(test)]
+    pub(super) fn of(memory: MmapRaw) -> Self {
+        Self { memory }
+    }
+
+    pub(super) fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < self.memory.len() / size_of::<u64>(), "word {index} is not mapped");
         #[expect(clippy::cast_ptr_alignment, reason = "the mapping begins at a page")]
         // SAFETY: in bounds and aligned; whoever else writes it does so in whole words.

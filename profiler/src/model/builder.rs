@@ -148,7 +148,7 @@ impl Builder {
         }
     }
 
-    /// Counts one operation. `key` is the bytes that were carried and the key's
+    /// Counts operations that are alike. `key` is the bytes that were carried and the key's
     /// true length; `None` where the operation has none or where it could not be
     /// read, which `unreadable` tells. `caller` is the return address.
     #[inline]
@@ -159,23 +159,24 @@ impl Builder {
         key: Option<(&[u8], u64)>,
         unreadable: Option<Unreadable>,
         caller: u64,
+        count: u64,
     ) {
         let Some(table) = entry(&mut self.maps, map, self.limits.maps) else {
-            self.lost_maps += 1;
+            self.lost_maps = self.lost_maps.saturating_add(count);
             return;
         };
-        table.callers.count(caller, op, self.limits.callers_per_map);
+        table.callers.count(caller, op, count, self.limits.callers_per_map);
         if let Some(why) = unreadable {
-            table.unreadable.bump(why);
+            table.unreadable.bump(why, count);
         }
         if let Some((bytes, len)) = key
             && op.is_asked_for()
         {
-            table.keys.observe(bytes, len, op, &mut self.budget);
+            table.keys.observe(bytes, len, op, count, &mut self.budget);
             if caller != CALLER_NOT_SAMPLED {
                 let key = MapKey { map, key: Key { bytes: bytes.into(), len } };
                 let (limit, lost) = (self.limits.key_sites, &mut self.dropped.key_sites);
-                self.tables.key_sites.row((key, caller), limit, lost).bump(op);
+                self.tables.key_sites.row((key, caller), limit, lost).bump_by(op, count);
             }
         }
     }

@@ -19,12 +19,12 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// Counts one operation; at most `limit` call sites get a slot of their own.
+    /// Counts operations; at most `limit` call sites get a slot of their own.
     #[inline]
-    pub(crate) fn count(&mut self, caller: u64, op: Op, limit: usize) {
+    pub(crate) fn count(&mut self, caller: u64, op: Op, count: u64, limit: usize) {
         match self.counts.get_mut(self.newest) {
-            Some((same, ops)) if *same == caller => ops.bump(op),
-            _ => self.slot(caller, limit).bump(op),
+            Some((same, ops)) if *same == caller => ops.bump_by(op, count),
+            _ => self.slot(caller, limit).bump_by(op, count),
         }
     }
 
@@ -72,14 +72,14 @@ mod tests {
     fn call_sites_beyond_the_limit_share_one() {
         let mut callers = Callers::default();
         for caller in [1, 2, 3, 1, 4, 2] {
-            callers.count(caller, Op::Lookup, 2);
+            callers.count(caller, Op::Lookup, 1, 2);
         }
         let counts: Vec<_> =
             callers.as_slice().iter().map(|(at, ops)| (*at, ops.total())).collect();
         assert_eq!(counts, [(1, 2), (2, 2), (OTHER, 2)]);
         assert_eq!(callers.total().get(Op::Lookup), 6);
         assert_eq!(callers.take().len(), 3);
-        callers.count(9, Op::Insert, 2);
+        callers.count(9, Op::Insert, 1, 2);
         assert_eq!(callers.as_slice().len(), 1);
     }
 }

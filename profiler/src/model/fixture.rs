@@ -183,7 +183,7 @@ pub(crate) fn slices() -> Vec<Slice> {
 fn slice(builder: &mut Builder, round: u64) -> Slice {
     let mut op = |map, op, key: &[u8], len, times: u64, caller| {
         for _ in 0..times {
-            builder.operation(map, op, Some((key, len)), None, caller);
+            builder.operation(map, op, Some((key, len)), None, caller, 1);
         }
     };
     op(0, Op::Lookup, b"user:42", 7, 1500 + round, CALLERS[0]);
@@ -199,12 +199,12 @@ fn slice(builder: &mut Builder, round: u64) -> Slice {
         op(1, Op::Insert, &item.to_le_bytes(), 8, 3, CALLERS[1]);
     }
     op(2, Op::Lookup, &[0xde, 0xad], 2, 1, 0x1234);
-    builder.operation(0, Op::Iterate, None, None, CALLERS[0]);
-    builder.operation(1, Op::Grow, None, None, CALLERS[1]);
-    builder.operation(1, Op::Lookup, None, Some(Unreadable::Memory), CALLERS[0]);
-    builder.operation(1, Op::Lookup, None, Some(Unreadable::Type), CALLERS[0]);
+    builder.operation(0, Op::Iterate, None, None, CALLERS[0], 1);
+    builder.operation(1, Op::Grow, None, None, CALLERS[1], 1);
+    builder.operation(1, Op::Lookup, None, Some(Unreadable::Memory), CALLERS[0], 1);
+    builder.operation(1, Op::Lookup, None, Some(Unreadable::Type), CALLERS[0], 1);
     for op in [Op::Insert, Op::Lookup, Op::Lookup, Op::Miss, Op::Miss, Op::Promote] {
-        builder.operation(3, op, None, None, CALLERS[0]);
+        builder.operation(3, op, None, None, CALLERS[0], 1);
     }
     for (op, stack, times) in [(Op::Lookup, 4, 30), (Op::Insert, 5, 2), (Op::Delete, 5, 3)] {
         (0..times).for_each(|_| builder.op_stack(0, op, stack));

@@ -115,7 +115,7 @@ mod tests {
         let mut builder = Builder::new(Limits::default());
         for key in 0..keys {
             for _ in 0..=key {
-                builder.operation(0, Op::Lookup, Some((&key.to_le_bytes(), 4)), None, 7);
+                builder.operation(0, Op::Lookup, Some((&key.to_le_bytes(), 4)), None, 7, 1);
             }
         }
         builder.close(SliceMeta { start_unix_ns: at, duration_ns: 1, ..SliceMeta::default() })

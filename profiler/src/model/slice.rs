@@ -21,8 +21,14 @@ impl Ops {
 
     /// One more.
     pub fn bump(&mut self, op: Op) {
+        self.bump_by(op, 1);
+    }
+
+    /// Counts several operations of a kind.
+    #[inline]
+    pub fn bump_by(&mut self, op: Op, more: u64) {
         let count = &mut self.0[op as usize];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
     }
 
     /// Those that the program asked for: not what a map does by itself.
@@ -88,12 +94,12 @@ pub struct UnreadableKeys {
 
 impl UnreadableKeys {
     /// One more.
-    pub fn bump(&mut self, why: Unreadable) {
+    pub fn bump(&mut self, why: Unreadable, more: u64) {
         let count = match why {
             Unreadable::Memory => &mut self.memory,
             Unreadable::Type => &mut self.types,
         };
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
     }
 
     /// Adds another's counts.

@@ -147,25 +147,35 @@ impl SpaceSaving {
         self.entries.len()
     }
 
-    /// Counts one operation on the key of true length `len` of which `key` was
+    /// Counts `count` operations on the key of true length `len` of which `key` was
     /// carried.
     #[inline]
-    pub(crate) fn observe(&mut self, key: &[u8], len: u64, op: Op, budget: &mut Budget) {
+    pub(crate) fn observe(
+        &mut self,
+        key: &[u8],
+        len: u64,
+        op: Op,
+        count: u64,
+        budget: &mut Budget,
+    ) {
         let hash = hash_of(&self.hasher, key, len);
         let slot = match self.find(hash, key, len) {
             Some(slot) => slot,
-            None => match self.admit(hash, key, len, budget) {
-                Some(slot) => slot,
-                None => return,
-            },
+            None => {
+                let Some(slot) = self.admit(hash, key, len, budget) else {
+                    self.floor = self.floor.saturating_add(count);
+                    return;
+                };
+                slot
+            }
         };
-        let Some(count) = self.entries[slot as usize].ops.get_mut(op as usize) else { return };
-        if *count < u32::MAX {
-            *count += 1;
+        let Some(here) = self.entries[slot as usize].ops.get_mut(op as usize) else { return };
+        if let Ok(sum) = u32::try_from(u64::from(*here).saturating_add(count)) {
+            *here = sum;
         } else {
-            let mut one = Ops::default();
-            one.bump(op);
-            self.add(slot, &one);
+            let mut more = Ops::default();
+            more.bump_by(op, count);
+            self.add(slot, &more);
         }
     }
 
@@ -187,10 +197,7 @@ impl SpaceSaving {
             }
             return Some(self.append(hash, stored, self.floor));
         }
-        let Some((count, slot)) = self.least() else {
-            self.floor = self.floor.saturating_add(1);
-            return None;
-        };
+        let (count, slot) = self.least()?;
         self.floor = self.floor.max(count);
         self.replace(slot, hash, stored, self.floor, budget);
         Some(slot)
@@ -410,7 +417,7 @@ mod tests {
         let mut budget = budget(capacity);
         for &number in stream {
             let key = key(number);
-            table.observe(&key, key.len() as u64, Op::ALL[usize::from(number % 3)], &mut budget);
+            table.observe(&key, key.len() as u64, Op::ALL[usize::from(number % 3)], 1, &mut budget);
         }
         table
     }
@@ -488,7 +495,7 @@ mod tests {
             merged.merge(&keys, floor, &mut left);
             for &number in &second {
                 let key = key(number);
-                merged.observe(&key, key.len() as u64, Op::Lookup, &mut left);
+                merged.observe(&key, key.len() as u64, Op::Lookup, 1, &mut left);
             }
             check(&merged, &truth(&[first, second]))?;
         }
@@ -507,7 +514,7 @@ mod tests {
         let mut table = table(&[1, 2, 3, 4, 5], 2);
         let (keys, floor) = table.take();
         assert_eq!((keys.len(), floor), (2, 2));
-        table.observe(b"a", 1, Op::Insert, &mut budget(2));
+        table.observe(b"a", 1, Op::Insert, 1, &mut budget(2));
         assert!(exact(&table) && table.len() == 1);
     }
 
@@ -515,7 +522,7 @@ mod tests {
     fn cut_keys_of_different_length_are_different() {
         let mut table = SpaceSaving::default();
         for len in [3, 4, 4] {
-            table.observe(b"abc", len, Op::Lookup, &mut budget(9));
+            table.observe(b"abc", len, Op::Lookup, 1, &mut budget(9));
         }
         let rows: Vec<_> =
             table.iter().map(|(bytes, len, ops, _)| (bytes, len, ops.total())).collect();
@@ -531,9 +538,9 @@ mod tests {
         let slice =
             [KeySlice { key: Key { bytes: b"a".as_slice().into(), len: 1 }, ops, error: 0 }];
         table.merge(&slice, 0, &mut left);
-        table.observe(b"a", 1, Op::Insert, &mut left);
+        table.observe(b"a", 1, Op::Insert, 1, &mut left);
         table.merge(&slice, 0, &mut left);
-        table.observe(b"a", 1, Op::Lookup, &mut left);
+        table.observe(b"a", 1, Op::Lookup, 1, &mut left);
         let (keys, _) = table.take();
         assert_eq!(keys[0].ops.get(Op::Insert), 2 * u64::from(u32::MAX) + 1);
         assert_eq!(keys[0].ops.get(Op::Lookup), 1);
@@ -548,7 +555,7 @@ mod tests {
         let slice =
             [KeySlice { key: Key { bytes: b"a".as_slice().into(), len: 1 }, ops, error: 0 }];
         table.merge(&slice, 0, &mut left);
-        table.observe(b"b", 1, Op::Lookup, &mut left);
+        table.observe(b"b", 1, Op::Lookup, 1, &mut left);
         let (keys, floor) = table.take();
         assert_eq!((keys[0].ops.total(), keys[0].error, floor), (1, 1 << 40, 1 << 40));
     }
@@ -559,7 +566,7 @@ mod tests {
         let mut tables = [SpaceSaving::default(), SpaceSaving::default()];
         for table in &mut tables {
             for number in 0..500_u16 {
-                table.observe(&number.to_le_bytes(), 2, Op::Lookup, &mut left);
+                table.observe(&number.to_le_bytes(), 2, Op::Lookup, 1, &mut left);
             }
         }
         assert_eq!(tables.map(|table| table.len()), [200, GUARANTEED]);
@@ -571,7 +578,7 @@ mod tests {
         let mut table = SpaceSaving::default();
         for number in 0..5000_u16 {
             let key = [number.to_le_bytes(); 64].concat();
-            table.observe(&key, 128, Op::Lookup, &mut left);
+            table.observe(&key, 128, Op::Lookup, 1, &mut left);
         }
         assert_eq!(table.len(), 1000, "each weighs four");
     }

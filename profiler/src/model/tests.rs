@@ -25,7 +25,7 @@ fn meta(start: u64) -> SliceMeta {
 }
 
 fn lookup(builder: &mut Builder, map: MapId, key: &[u8]) {
-    builder.operation(map, Op::Lookup, Some((key, key.len() as u64)), None, 0x1000);
+    builder.operation(map, Op::Lookup, Some((key, key.len() as u64)), None, 0x1000, 1);
 }
 
 fn frame(function: &str) -> Frame {
@@ -40,8 +40,8 @@ fn keys(summary: &Summary, map: usize) -> Vec<(&str, u64)> {
 fn operations_become_a_slice_and_the_builder_is_empty_again() {
     let mut builder = Builder::new(Limits::default());
     lookup(&mut builder, 2, b"a");
-    builder.operation(2, Op::Clear, None, None, 0x2000);
-    builder.operation(2, Op::Insert, None, Some(Unreadable::Memory), 0x1000);
+    builder.operation(2, Op::Clear, None, None, 0x2000, 1);
+    builder.operation(2, Op::Insert, None, Some(Unreadable::Memory), 0x1000, 1);
     let slice = builder.close(meta(5));
     assert_eq!((slice.start_unix_ns, slice.hits, slice.target_cpu_ns), (5, 12, Some(400)));
     let [map] = &slice.maps[..] else { panic!("{slice:?}") };
@@ -203,7 +203,7 @@ fn call_sites_of_a_sample_are_scaled_with_a_margin() {
     let mut builder = Builder::new(Limits::default());
     for (caller, times) in [(0x10, 300), (0x20, 100), (probe_ebpf::CALLER_NOT_SAMPLED, 3600)] {
         for _ in 0..times {
-            builder.operation(0, Op::Lookup, None, None, caller);
+            builder.operation(0, Op::Lookup, None, None, caller, 1);
         }
     }
     let mut session = Session::new(TargetInfo::default());
@@ -221,7 +221,7 @@ fn places_that_read_the_same_are_one() {
     let mut builder = Builder::new(Limits::default());
     for (caller, times) in [(0x10, 3), (0x20, 4), (0x30, 2), (0x40, 2)] {
         for _ in 0..times {
-            builder.operation(0, Op::Lookup, None, None, caller);
+            builder.operation(0, Op::Lookup, None, None, caller, 1);
         }
     }
     for (stack, wait_ns) in [(0, 50), (1, 70), (2, 30)] {
@@ -347,9 +347,9 @@ fn a_slow_key_with_few_operations_is_listed() {
 fn what_a_map_does_by_itself_is_in_no_total() {
     let mut builder = Builder::new(Limits::default());
     for op in [Op::Insert, Op::Grow, Op::Miss, Op::Promote] {
-        builder.operation(0, op, None, None, 0x10);
+        builder.operation(0, op, None, None, 0x10, 1);
     }
-    builder.operation(1, Op::Grow, None, None, 0x10);
+    builder.operation(1, Op::Grow, None, None, 0x10, 1);
     let mut session = Session::new(TargetInfo::default());
     session.push(builder.close(meta(0)));
     let summary = session.summary(0);
@@ -394,7 +394,7 @@ fn the_length_is_that_of_the_first_and_of_the_newest_interval_that_knew() {
     let mut push = |len, inserts| {
         lookup(&mut builder, 0, b"a");
         for _ in 0..inserts {
-            builder.operation(0, Op::Insert, None, None, 0x10);
+            builder.operation(0, Op::Insert, None, None, 0x10, 1);
         }
         let mut slice = builder.close(meta(0));
         slice.maps[0].len = len;

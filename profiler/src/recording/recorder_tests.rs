@@ -43,7 +43,7 @@ fn busy(at: u64, keys: std::ops::Range<u64>) -> (Definitions, Slice) {
     for number in keys {
         let bytes = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
         for _ in 0..=number % 3 {
-            builder.operation(0, Op::Lookup, Some((&bytes, 8)), None, 0x40_0000 + at % 5);
+            builder.operation(0, Op::Lookup, Some((&bytes, 8)), None, 0x40_0000 + at % 5, 1);
         }
         let key = MapKey { map: 0, key: Key { bytes: bytes.into(), len: 8 } };
         builder.key_wait(0, &key, number);

@@ -37,12 +37,13 @@ mod tests {
     /// before it ended.
     #[test]
     fn slices_follow_each_other_whatever_the_wall_clock_does() {
-        let (before, second) = (Instant::now(), Duration::from_secs(1));
-        let at = before + second;
-        let clock = Clock { at, unix_ns: 1_500_000_000 };
-        assert_eq!(clock.unix_ns(at), 1_500_000_000);
-        assert_eq!(clock.unix_ns(at + 3 * second), 4_500_000_000);
-        assert_eq!(clock.unix_ns(before), 500_000_000, "a moment before");
-        assert_eq!(Clock { at, unix_ns: 0 }.unix_ns(before), 0, "before the epoch");
+        let at = Instant::now();
+        let clock = Clock { at, unix_ns: 1_000_000_000 };
+        let second = Duration::from_secs(1);
+        assert_eq!(clock.unix_ns(at), 1_000_000_000);
+        assert_eq!(clock.unix_ns(at + 3 * second), 4_000_000_000);
+        let before = Clock { at: at + second, unix_ns: 1_000_000_000 };
+        assert_eq!(before.unix_ns(at + second / 2), 500_000_000, "a moment before");
+        assert_eq!(Clock { at: at + second, unix_ns: 0 }.unix_ns(at), 0, "before the epoch");
     }
 }

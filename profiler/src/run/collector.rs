@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
-    kernel::{Counters, Counts, HitCosts, Kernel, KernelError, Rings, Shared},
+    kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Rings, Shared},
     model::{Builder, LockId, MapId, Slice, SliceMeta, StackId, Watched},
     placement::Plan,
     target::Target,
@@ -41,10 +41,15 @@ pub(super) const NAP: Duration = Duration::from_millis(3);
 const NICE: libc::c_int = -15;
 /// How often the target's life and mappings are looked at.
 pub(super) const CHECK: Duration = Duration::from_millis(20);
+/// How often what was combined in the kernel is taken from there.
+const FLUSH: Duration = Duration::from_millis(250);
+/// How long to wait at the end for programs that are still at it.
+const LAST: Duration = Duration::from_millis(100);
 
 pub(super) struct Collector {
     pub(super) kernel: Kernel,
     pub(super) rings: Rings,
+    combined: Arc<Combined>,
     counters: Counters,
     pub(super) watch: Watch,
     pub(super) shared: Arc<Shared>,
@@ -62,6 +67,8 @@ pub(super) struct Collector {
     stop: Arc<AtomicBool>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     counts: Counts,
+    /// All that came.
+    heard: Seen,
     cpu_ns: Option<u64>,
     began: Instant,
     slice_began: Instant,
@@ -93,8 +100,9 @@ impl Sink for Tally {
         key: Option<(&[u8], u64)>,
         unreadable: Option<Unreadable>,
         caller: u64,
+        count: u64,
     ) {
-        self.builder.operation(map, op, key, unreadable, caller);
+        self.builder.operation(map, op, key, unreadable, caller, count);
     }
 
     fn op_stack(&mut self, map: MapId, op: Op, stack: StackId) {
@@ -147,6 +155,7 @@ impl Collector {
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
         let now = Instant::now();
         Self {
+            combined: kernel.combined(),
             kernel,
             rings,
             counters,
@@ -165,6 +174,7 @@ impl Collector {
             stop,
             logger,
             counts,
+            heard: Seen::default(),
             cpu_ns,
             began: now,
             slice_began: now,
@@ -239,6 +249,7 @@ impl Collector {
         // The first figures should not take a whole interval.
         let mut next = self.options.interval / 4;
         let mut next_check = Instant::now();
+        let mut next_flush = next_check + FLUSH;
         let reason = loop {
             let taken = self.drain();
             self.teach_wanted();
@@ -255,6 +266,10 @@ impl Collector {
                 if target.has_executed_again() && self.follow_exec(updates).is_err() {
                     break Reason::Stopped;
                 }
+            }
+            if now >= next_flush {
+                next_flush = now + FLUSH;
+                self.flush();
             }
             if self.options.duration.is_some_and(|duration| now - self.began >= duration) {
                 break Reason::Duration;
@@ -283,8 +298,23 @@ impl Collector {
         taken
     }
 
+    /// Takes what was combined in the kernel; whether that was all.
+    pub(super) fn flush(&mut self) -> bool {
+        let Self { combined, decoder, tally, .. } = self;
+        combined.flush(|record| decoder.record(record, tally))
+    }
+
+    /// Takes all that is left, once no probe is in place.
+    fn flush_last(&mut self) {
+        let began = Instant::now();
+        while !self.flush() && began.elapsed() < LAST {
+            std::thread::sleep(NAP);
+        }
+    }
+
     /// Ends the slice that goes on and sends it.
     pub(super) fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        self.flush();
         let now_ns = monotonic_ns();
         self.decoder.settle(now_ns, &mut self.tally);
         if self.watch.locks.sees_ends() {
@@ -332,7 +362,9 @@ impl Collector {
         if malformed > 0 {
             lost.insert("malformed".to_owned(), malformed);
         }
-        let Seen { events, .. } = self.decoder.take_seen();
+        let Seen { events, records, .. } = self.decoder.take_seen();
+        self.heard.events = self.heard.events.saturating_add(events);
+        self.heard.records = self.heard.records.saturating_add(records);
         let spent = self.bill.read();
         let Spent { hits, ns: probe_ns } = spent.since(std::mem::replace(&mut self.spent, spent));
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
@@ -375,9 +407,11 @@ impl Collector {
         }
         let detach = self.detach();
         while self.drain() > 0 {}
+        self.flush_last();
         self.decoder.finish(&mut self.tally);
         // The receiver may have gone; then nobody wants to know.
         let _ = self.close(updates);
+        log::info!("{} events came in {} records", self.heard.events, self.heard.records);
         let error: Option<KernelError> = self.counters.read().err();
         let _ = updates.send(Update::End(End { reason, detach, error }));
     }

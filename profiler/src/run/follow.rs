@@ -55,6 +55,8 @@ impl Collector {
     pub(super) fn follow_exec(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         self.drain();
         let attachment = self.leave();
+        self.drain();
+        self.flush();
         let rings = &mut self.rings;
         std::thread::scope(|scope| {
             let detach = scope.spawn(|| drop(attachment));

@@ -120,6 +120,8 @@ pub struct Run {
     pub refused: Vec<String>,
     /// Measured CPU time of one probe hit with its record, ns.
     pub hit_ns: u64,
+    /// How probes are attached.
+    pub method: Method,
     /// How long loading and attaching took.
     pub startup: Duration,
     thread: Option<JoinHandle<()>>,
@@ -145,6 +147,7 @@ impl Run {
         let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
         let counters = kernel.counters()?;
+        let method = kernel.method();
         let info = TargetInfo {
             max_overhead_ppm: options.max_overhead.map(|share| (share * 1e6).round() as u32),
             hit_ns: costs.emulated_ns,
@@ -180,6 +183,7 @@ impl Run {
             attached,
             refused,
             hit_ns: costs.emulated_ns,
+            method,
             startup: began.elapsed(),
             thread: Some(thread),
         })

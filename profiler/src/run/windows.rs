@@ -378,8 +378,9 @@ impl Collector {
 
     /// Takes in what a window has told, and ends it.
     fn settle_window(&mut self, kind: Kind) {
-        while self.drain() > 0 {}
         if let Some(watched) = self.watch.group(kind).pending.take() {
+            while self.drain() > 0 {}
+            self.flush();
             match kind {
                 Kind::Maps => self.tally.window(watched),
                 Kind::Locks => self.tally.lock_window(watched),

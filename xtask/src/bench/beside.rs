@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use mapprof_tests::mapprof::{Outcome, Running};
 use mapprof_tests::memory::changed_code;
-use mapprof_tests::process::{Watchdog, eventually, pid_of};
+use mapprof_tests::process::{Watchdog, eventually};
 use mapprof_tests::{Mapprof, Program};
-use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
 use super::cpu::Meter;
@@ -181,7 +180,9 @@ impl Watching {
             Self::Mapprof(running) => Ok(Some(running.interrupt()?.expect_code(0)?)),
             Self::Empty(running) => running.interrupt()?.expect_code(0).map(|_| None),
             Self::Bpftrace(mut child, _watchdog) => {
-                kill(pid_of(&child), Signal::SIGINT)?;
+                // Not asked to end, of which nobody reads the result and which it may take
+                // minutes for: with its files its probes go, too.
+                child.kill()?;
                 child.wait()?;
                 Ok(None)
             }

@@ -18,8 +18,13 @@ use super::tables::{Rows, SCHEMA};
 #[derive(Debug, Deserialize)]
 pub(super) struct Stored {
     schema: String,
-    machine: Machine,
+    conditions: Then,
     rows: Vec<StoredRow>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Then {
+    machine: Machine,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,8 +68,9 @@ impl Stored {
 
     /// What there was then and is now, as Markdown.
     pub(super) fn compare(&self, rows: &Rows, machine: &Machine) -> String {
-        let mut text = format!("Compared with a run on {}.\n", self.machine);
-        if self.machine != *machine {
+        let then = &self.conditions.machine;
+        let mut text = format!("Compared with a run on {then}.\n");
+        if then != machine {
             text += "That is another machine: look at ratios between variants only.\n";
         }
         text += "\n| row | what | then | now | unit | now / then | spreads |\n|---|---|---|---|---|---|---|\n";
@@ -91,11 +97,17 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::super::figures::{Row, samples};
+    use super::super::machine::Conditions;
     use super::super::tables::json;
     use super::*;
 
     fn machine(kernel: &str) -> Machine {
         Machine { cpus: 2, cpu: "a CPU".into(), kernel: kernel.into() }
+    }
+
+    fn stored(rows: &Rows) -> Result<Stored> {
+        let conditions = Conditions { machine: machine("6.18"), rounds: 3, load_before: 0.0 };
+        Stored::parse(&json(rows, &conditions))
     }
 
     fn rows(alone: &[f64], exact: &[f64]) -> [(&'static str, Row); 1] {
@@ -106,7 +118,7 @@ mod tests {
     #[test]
     fn ratios_of_medians_and_whether_spreads_overlap() -> Result<()> {
         let then = rows(&[20.0, 21.0, 22.0], &[600.0, f64::NAN]);
-        let stored = Stored::parse(&json(&then, &machine("6.18"), 3))?;
+        let stored = stored(&then)?;
         let now = rows(&[21.0, 23.0, 25.0], &[700.0]);
         let text = stored.compare(&now, &machine("6.18"));
         assert!(!text.contains("another machine"), "{text}");
@@ -118,7 +130,7 @@ mod tests {
 
     #[test]
     fn only_what_there_is_in_both() -> Result<()> {
-        let stored = Stored::parse(&json(&rows(&[1.0], &[2.0]), &machine("6.18"), 1))?;
+        let stored = stored(&rows(&[1.0], &[2.0]))?;
         let [(_, row)] = rows(&[1.0], &[2.0]);
         let text = stored.compare(&[("another", row)], &machine("6.18"));
         assert_eq!(text.lines().count(), 4, "{text}");
@@ -128,7 +140,8 @@ mod tests {
     #[test]
     fn other_files_are_refused() {
         assert!(Stored::parse("[]").is_err());
-        let other = r#"{"schema":"x","machine":{"cpus":1,"cpu":"","kernel":""},"rows":[]}"#;
+        let other =
+            r#"{"schema":"x","conditions":{"machine":{"cpus":1,"cpu":"","kernel":""}},"rows":[]}"#;
         let error = Stored::parse(other).expect_err("another schema");
         assert!(error.to_string().contains("\"x\""), "{error}");
     }

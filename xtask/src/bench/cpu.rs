@@ -21,10 +21,14 @@ impl Meter {
         Ok(Self { pid, began: Instant::now(), before: ticks(pid)? })
     }
 
-    /// CPU time since, in percent of a core.
+    /// CPU time since, seconds.
+    pub(super) fn seconds(&self) -> Result<f64> {
+        Ok(ticks(self.pid)?.saturating_sub(self.before) as f64 * TICK)
+    }
+
+    /// The same in percent of a core.
     pub(super) fn percent(&self) -> Result<f64> {
-        let taken = ticks(self.pid)?.saturating_sub(self.before) as f64 * TICK;
-        Ok(taken / self.began.elapsed().as_secs_f64() * 100.0)
+        Ok(self.seconds()? / self.began.elapsed().as_secs_f64() * 100.0)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Args;
 use super::figures::{Claim, Row, Samples};
-use super::maps::per_operation;
+use super::maps::cpu_per_operation;
 use super::traffic;
 
 /// Keys, what they are called, and operations of a run.
@@ -31,7 +31,7 @@ const MEMORY_MB: f64 = 64.0;
 pub(super) fn measure(args: &Args) -> Result<Row> {
     let mut row = Row::default();
     for (keys, name, ops) in SIZES {
-        let mut cost = Samples::new(name, "ns per operation");
+        let mut cost = Samples::new(name, "ns of CPU per operation");
         let mut traffic = Samples::new(name, "bytes in the rings per operation");
         let mut memory = Samples::new(name, "MB, mapprof's most");
         for _ in 0..args.rounds().min(3) {
@@ -106,7 +106,7 @@ fn run(kind: &str, keys: u64, ops: u64) -> Result<Seen> {
     // The map of the lookups; others are those of the program's own JSON.
     let seen = summary.maps.iter().map(|map| map.ops.lookup).max().unwrap_or(0);
     Ok(Seen {
-        per_operation: per_operation(&truth)?,
+        per_operation: cpu_per_operation(&truth)?,
         bytes_per_operation: bytes as f64 / done as f64,
         memory_mb: most as f64 / MEGABYTE,
         ops: [done, seen],

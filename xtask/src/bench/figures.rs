@@ -102,6 +102,8 @@ pub(super) struct Row {
 
 /// Four significant digits, and no more decimals than that takes.
 pub(super) fn number(value: f64) -> String {
+    // Adding turns -0, which a sum of nothing is, into 0.
+    let value = value + 0.0;
     match value.abs() {
         _ if !value.is_finite() => "–".into(),
         size if size >= 1000.0 || value.fract() == 0.0 => format!("{value:.0}"),
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let numbers = [0.0, 1.0, 0.123_45, 12.345, 123.45, 12_345.6, f64::NAN, f64::INFINITY];
+        let numbers = [-0.0, 1.0, 0.123_45, 12.345, 123.45, 12_345.6, f64::NAN, f64::INFINITY];
         assert_eq!(numbers.map(number), ["0", "1", "0.123", "12.35", "123.5", "12346", "–", "–"]);
     }
 }

@@ -1,10 +1,45 @@
-//! What was measured on.
+//! What was measured on, and under which conditions.
 
 use std::fmt;
 use std::fs;
 use std::thread::available_parallelism;
 
 use serde::{Deserialize, Serialize};
+
+/// Load above which a machine is not one's own: what runs besides takes part of every
+/// figure.
+const BUSY: f64 = 0.5;
+
+/// How a run was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Conditions {
+    pub(super) machine: Machine,
+    pub(super) rounds: u32,
+    /// The machine's load average of the last minute before it.
+    pub(super) load_before: f64,
+}
+
+impl Conditions {
+    /// Those of a run that begins now.
+    pub(super) fn now(rounds: u32) -> Self {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().and_then(|load| load.parse().ok());
+        Self { machine: Machine::this(), rounds, load_before: load.unwrap_or(0.0) }
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (machine, rounds) = (&self.machine, self.rounds);
+        let s = if rounds == 1 { "" } else { "s" };
+        writeln!(f, "Measured on {machine}, in {rounds} round{s}.")?;
+        if self.load_before > BUSY {
+            let load = self.load_before;
+            writeln!(f, "The machine was busy (load average {load:.1}): hints, not figures.")?;
+        }
+        Ok(())
+    }
+}
 
 /// What figures depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

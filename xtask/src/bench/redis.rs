@@ -19,6 +19,7 @@ use mapprof_tests::servers::{self, free_ports};
 
 use super::Args;
 use super::beside::{Beside, How};
+use super::cpu::Meter;
 use super::figures::{Claim, Row};
 use super::interleave::interleave;
 
@@ -32,10 +33,12 @@ pub(super) fn measure(args: &Args) -> Result<Row> {
     let requests = if args.quick { REQUESTS / 5 } else { REQUESTS };
     let how = How { options: &PROBE, bpftrace: &BPFTRACE };
     let mut wrong = 0;
-    let measured = interleave(&Beside::MAPS, args.rounds(), "ns per GET", |beside| {
+    let measured = interleave(&Beside::MAPS, args.rounds(), "ns of CPU per GET", |beside| {
         let redis = Redis::start()?;
         let watching = beside.attach(redis.child.id(), how)?;
-        let took = redis.bench(requests)?;
+        let meter = Meter::start(redis.child.id())?;
+        redis.bench(requests)?;
+        let took = meter.seconds()? * 1e9 / requests as f64;
         let outcome = watching.stop()?;
         if let (Beside::Exact, Some(outcome)) = (beside, outcome) {
             let seen = outcome.summary()?.maps.iter().map(|map| map.ops.lookup).sum::<u64>();
@@ -88,18 +91,18 @@ impl Redis {
         Ok(redis)
     }
 
-    /// Nanoseconds per request, of a client that keeps it busy.
-    pub(crate) fn bench(&self, requests: u64) -> Result<f64> {
+    /// Keeps it busy with GETs.
+    pub(crate) fn bench(&self, requests: u64) -> Result<()> {
         let output = Command::new(servers::program(servers::REDIS_BENCHMARK)?)
             .env("LD_LIBRARY_PATH", libraries()?)
             .args(["-p", &self.port.to_string(), "-t", "get", "-n", &requests.to_string()])
-            .args(["-r", KEYS, "-c", "16", "-P", "32", "--csv"])
+            .args(["-r", KEYS, "-c", "16", "-P", "32", "-q"])
             .stdin(Stdio::null())
             .output()
             .context("starting redis-benchmark")?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "redis-benchmark ended with {}: {said}", output.status);
-        rate(&said).map(|rate| 1e9 / rate).with_context(|| format!("no rate in {said:?}"))
+        Ok(())
     }
 }
 
@@ -118,23 +121,4 @@ fn ping(port: u16) -> Result<()> {
     stream.read_exact(&mut answer)?;
     ensure!(&answer == b"+PONG", "Redis answers {answer:?}");
     Ok(())
-}
-
-/// Requests a second of the GETs in redis-benchmark's CSV.
-fn rate(csv: &str) -> Option<f64> {
-    let line = csv.lines().find(|line| line.starts_with("\"GET\""))?;
-    line.split(',').nth(1)?.trim_matches('"').parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rate;
-
-    #[test]
-    fn the_rate_of_the_gets() {
-        let csv = "\"test\",\"rps\",\"avg_latency_ms\"\n\"GET\",\"1204819.25\",\"0.4\"\n";
-        assert_eq!(rate(csv), Some(1_204_819.25));
-        assert_eq!(rate("\"test\",\"rps\"\n"), None);
-        assert_eq!(rate(""), None);
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::beside::Beside;
 use super::figures::{Row, Samples, number};
-use super::machine::Machine;
+use super::machine::Conditions;
 
 /// What the JSON is.
 pub(super) const SCHEMA: &str = "mapprof.bench.v1";
@@ -16,8 +16,8 @@ pub(super) const SCHEMA: &str = "mapprof.bench.v1";
 pub(super) type Rows = [(&'static str, Row)];
 
 /// Three tables: loads beside each watcher, what else was measured, and what follows.
-pub(super) fn markdown(rows: &Rows, machine: &Machine, rounds: u32) -> String {
-    let mut text = format!("Measured on {machine}, in {rounds} rounds.\n");
+pub(super) fn markdown(rows: &Rows, conditions: &Conditions) -> String {
+    let mut text = conditions.to_string();
     let watched: Vec<_> =
         rows.iter().filter_map(|(name, row)| Some((*name, alone(row)?, row))).collect();
     if !watched.is_empty() {
@@ -96,7 +96,7 @@ fn cell(samples: &Samples, alone: &Samples) -> String {
 }
 
 /// The same for machines, with every single value. What is not a number is null.
-pub(super) fn json(rows: &Rows, machine: &Machine, rounds: u32) -> String {
+pub(super) fn json(rows: &Rows, conditions: &Conditions) -> String {
     let row = |(name, row): &(&str, Row)| -> Value {
         let samples = row.samples.iter().map(|it| {
             json!({"variant": it.variant, "unit": it.unit, "median": it.median(), "values": it.values})
@@ -108,8 +108,7 @@ pub(super) fn json(rows: &Rows, machine: &Machine, rounds: u32) -> String {
     };
     let all = json!({
         "schema": SCHEMA,
-        "machine": machine,
-        "rounds": rounds,
+        "conditions": conditions,
         "rows": rows.iter().map(row).collect::<Value>(),
     });
     format!("{all:#}\n")
@@ -118,6 +117,7 @@ pub(super) fn json(rows: &Rows, machine: &Machine, rounds: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::figures::{Claim, samples};
+    use super::super::machine::Machine;
     use super::*;
 
     fn rows() -> [(&'static str, Row); 2] {
@@ -135,13 +135,20 @@ mod tests {
         [("map-read", reads), ("distinct", other)]
     }
 
-    fn machine() -> Machine {
-        Machine { cpus: 2, cpu: "a CPU".into(), kernel: "6.18.0".into() }
+    fn conditions(load_before: f64) -> Conditions {
+        let machine = Machine { cpus: 2, cpu: "a CPU".into(), kernel: "6.18.0".into() };
+        Conditions { machine, rounds: 3, load_before }
+    }
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        assert!(markdown(&[], &conditions(2.5)).contains("busy (load average 2.5)"));
+        assert!(!markdown(&[], &conditions(0.1)).contains("busy"));
     }
 
     #[test]
     fn a_load_has_a_column_for_each_watcher() {
-        let text = markdown(&rows(), &machine(), 3);
+        let text = markdown(&rows(), &conditions(0.0));
         assert_eq!(
             text,
             "\
@@ -168,7 +175,7 @@ Median (min–max), times alone:
 
     #[test]
     fn json_has_every_value() -> anyhow::Result<()> {
-        let read: Value = serde_json::from_str(&json(&rows(), &machine(), 3))?;
+        let read: Value = serde_json::from_str(&json(&rows(), &conditions(0.0)))?;
         assert_eq!(read["schema"], SCHEMA);
         assert_eq!(read["rows"][0]["samples"][1]["values"], json!([612.34, 598.0, 620.0]));
         assert_eq!(read["rows"][0]["figures"][0]["holds"], false);

@@ -98,6 +98,7 @@ fn second(builder: &mut Builder, second: u64) {
                     Some((&text_of(key), text_of(key).len() as u64)),
                     None,
                     caller,
+                    1,
                 );
             }
         }

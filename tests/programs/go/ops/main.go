@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"programs/internal/cpu"
 	"programs/internal/gate"
 )
 
@@ -61,6 +62,7 @@ type table interface {
 type Truth struct {
 	Ops        uint64     `json:"ops"`
 	ElapsedNs  int64      `json:"elapsed_ns"`
+	CPUNs      int64      `json:"cpu_ns"`
 	Maps       []MapTruth `json:"maps"`
 	Mismatches int        `json:"mismatches"`
 }
@@ -93,7 +95,7 @@ func main() {
 	}
 	gate.Open()
 	var group sync.WaitGroup
-	begin := time.Now()
+	begin, before := time.Now(), cpu.Time()
 	deadline := begin.Add(*span)
 	for i := range tables {
 		group.Add(1)
@@ -108,7 +110,7 @@ func main() {
 	}
 	group.Wait()
 
-	truth := Truth{ElapsedNs: int64(time.Since(begin))}
+	truth := Truth{ElapsedNs: int64(time.Since(begin)), CPUNs: int64(cpu.Time() - before)}
 	for i, t := range tables {
 		truth.Ops += uint64(done[i])
 		truth.Mismatches += t.wrong()

@@ -128,7 +128,7 @@ func (t *synced) at(number int) step {
 }
 
 func (t *synced) cycle() int          { return 8 * *keys }
-func (t *synced) name(key int) string { return strconv.Itoa(key) }
+func (t *synced) name(key int) string { return fmt.Sprintf("uint64(%d)", key) }
 func (t *synced) address() string     { return fmt.Sprintf("%p", &t.m) }
 func (t *synced) typ() string         { return "" }
 func (t *synced) wrong() int          { return t.errs }

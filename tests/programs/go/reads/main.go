@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"programs/internal/cpu"
 	"programs/internal/gate"
 )
 
@@ -27,6 +28,7 @@ var (
 type Truth struct {
 	Ops       uint64     `json:"ops"`
 	ElapsedNs int64      `json:"elapsed_ns"`
+	CPUNs     int64      `json:"cpu_ns"`
 	Maps      []MapTruth `json:"maps"`
 	// Mismatches counts goroutines whose sum of the values read is wrong.
 	Mismatches int `json:"mismatches"`
@@ -55,7 +57,7 @@ func main() {
 	wrong := make([]int, *goroutines)
 	gate.Open()
 	var group sync.WaitGroup
-	begin := time.Now()
+	begin, before := time.Now(), cpu.Time()
 	for i := range maps {
 		group.Add(1)
 		go func(i int) {
@@ -65,7 +67,7 @@ func main() {
 	}
 	group.Wait()
 
-	truth := Truth{ElapsedNs: int64(time.Since(begin))}
+	truth := Truth{ElapsedNs: int64(time.Since(begin)), CPUNs: int64(cpu.Time() - before)}
 	for i, m := range maps {
 		truth.Ops += reads[i]
 		truth.Mismatches += wrong[i]

@@ -1,0 +1,178 @@
+//! Combining: repeated operations on a hot key are counted where they happen.
+//!
+//! In: operations whose caller and stack nobody reads, as [`Identity`]. Out: for each
+//! whether it was counted in a [`Slot`] or goes its own way, through the ring. Each CPU
+//! has a table of slots, direct-mapped: a key that is as frequent as all others in its
+//! place together stays there (the majority vote of Boyer and Moore, 1981).
+//!
+//! A slot is used only by who has claimed it, by an exchange of its first word. Who finds
+//! it claimed does not wait: the operation goes through the ring. So it does not matter
+//! who else is about: a probe that was preempted by another on its CPU, or user space that
+//! empties the table.
+
+use crate::abi::{CALLER_NOT_SAMPLED, OpHead, SHORT_KEY, op_flags};
+
+/// Slots of each CPU, a power of two.
+pub const SLOTS: usize = 2048;
+/// Words of a key in a slot.
+pub const SLOT_KEY: usize = SHORT_KEY / 8;
+/// Slots that one word of the hints is about.
+pub const SLOTS_PER_HINT: usize = u64::BITS as usize;
+/// Hints of each CPU: a bit for each of its slots, set where something was counted
+/// since user space last looked.
+pub const HINTS: usize = SLOTS / SLOTS_PER_HINT;
+
+/// A place of the table, one cache line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// 0: nobody's; 1: somebody uses it.
+    pub claim: u64,
+    /// What is counted there.
+    pub resident: Resident,
+}
+
+/// The operation that a slot counts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// Operations that nobody has been told of.
+    pub count: u32,
+    /// How often it came more than all others in this place together.
+    pub credit: u32,
+    /// Which.
+    pub identity: Identity,
+}
+
+/// What operations have in common that are counted together.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The head's kind of key, flags, bytes carried and site, and the key's length in
+    /// place of the record's kind: none is longer than [`SHORT_KEY`].
+    pub what: u64,
+    /// Address of the map.
+    pub object: u64,
+    /// The site's extra value.
+    pub aux: u64,
+    /// The key; what is beyond its length is zero.
+    pub key: [u64; SLOT_KEY],
+}
+
+/// What becomes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It was counted, and that is all.
+    Counted {
+        /// It is the first since user space looked: the slot's hint is to be set.
+        is_first: bool,
+    },
+    /// It goes its own way.
+    Told,
+    /// It goes its own way and takes the slot; what the slot had counted is told first.
+    Evicts,
+}
+
+/// Of the hash, which is their sum times the words: any odd numbers without a pattern
+/// (digits of e and of the square root of 2).
+const FACTORS: [u64; 3] = [0xb7e1_5162_8aed_2a6b, 0xbf71_5880_9cf4_f3c7, 0x6a09_e667_f3bc_c909];
+/// Those of the key. The first is the golden section, which spreads small numbers evenly.
+const KEY_FACTORS: [u64; SLOT_KEY] =
+    [0x9e37_79b9_7f4a_7c15, 0x62e7_160f_38b4_da57, 0xbb67_ae85_84ca_a73b];
+
+/// Most that a resident is ahead of the others: what was hot once leaves in the end.
+const MOST_CREDIT: u32 = 64;
+
+impl Identity {
+    /// That of an operation; `None` where it means something only by itself: its key is
+    /// still to be read, where it is now.
+    #[inline(always)]
+    pub fn of(head: &OpHead, key: [u64; SLOT_KEY]) -> Option<Self> {
+        let is_whole = head.flags & !op_flags::KEY_CUT == 0;
+        if !is_whole || head.key_len > SHORT_KEY as u64 {
+            return None;
+        }
+        let what = head.words()[0] & !0xff | head.key_len;
+        Some(Self { what, object: head.object, aux: head.aux, key })
+    }
+
+    /// The head of a record about such operations, which are of no one task or caller.
+    #[inline(always)]
+    pub fn head(&self, kind: u8) -> OpHead {
+        OpHead {
+            kind,
+            key_kind: (self.what >> 8) as u8,
+            flags: (self.what >> 16) as u8,
+            carried: (self.what >> 24) as u8,
+            site: (self.what >> 32) as u32,
+            task: 0,
+            caller: CALLER_NOT_SAMPLED,
+            object: self.object,
+            aux: self.aux,
+            key_len: self.what & 0xff,
+        }
+    }
+
+    /// Its place among a CPU's slots.
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        let mut hash = self.what.wrapping_mul(FACTORS[0]);
+        hash = hash.wrapping_add(self.object.wrapping_mul(FACTORS[1]));
+        hash = hash.wrapping_add(self.aux.wrapping_mul(FACTORS[2]));
+        for (word, factor) in self.key.into_iter().zip(KEY_FACTORS) {
+            hash = hash.wrapping_add(word.wrapping_mul(factor));
+        }
+        (hash >> (u64::BITS - SLOTS.trailing_zeros())) as u32
+    }
+
+    /// Whether it is the same. Without a branch for each word, or a call.
+    #[inline(always)]
+    fn is(&self, other: &Self) -> bool {
+        let mut differ = (self.what ^ other.what) | (self.object ^ other.object);
+        differ |= self.aux ^ other.aux;
+        for (word, others) in self.key.into_iter().zip(other.key) {
+            differ |= word ^ others;
+        }
+        differ == 0
+    }
+}
+
+impl Resident {
+    /// Takes an operation in, if it is the resident's; the slot must be claimed. After
+    /// [`Offered::Evicts`] whoever asked calls [`Self::replace`].
+    #[inline(always)]
+    pub fn offer(&mut self, identity: &Identity) -> Offered {
+        if self.identity.is(identity) {
+            if self.count == u32::MAX {
+                return Offered::Told;
+            }
+            self.count += 1;
+            if self.credit < MOST_CREDIT {
+                self.credit += 1;
+            }
+            return Offered::Counted { is_first: self.count == 1 };
+        }
+        if self.credit > 0 {
+            self.credit -= 1;
+            return Offered::Told;
+        }
+        Offered::Evicts
+    }
+
+    /// Gives the slot to another operation, which is told by itself this time: user space
+    /// learns of its key at once.
+    #[inline(always)]
+    pub fn replace(&mut self, identity: &Identity) {
+        self.count = 0;
+        self.identity = *identity;
+    }
+}
+
+const _: () = {
+    assert!(SLOTS.is_power_of_two() && SLOTS > SLOTS_PER_HINT);
+    assert!(size_of::<Slot>() == 64);
+    assert!(SHORT_KEY < 256);
+};
+
+#[cfg(test)]
+mod tests;

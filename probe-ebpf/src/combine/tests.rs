@@ -1,0 +1,306 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::abi::key_kind;
+
+fn head(site: u32, object: u64) -> OpHead {
+    OpHead { key_kind: key_kind::INT, carried: 8, site, object, key_len: 8, ..OpHead::default() }
+}
+
+fn identity(key: u64) -> Identity {
+    Identity::of(&head(7, 0xc000), [key, 0, 0]).expect("it can be combined")
+}
+
+#[test]
+fn a_head_is_what_it_was_made_from() {
+    let head = OpHead {
+        key_kind: key_kind::STR,
+        flags: op_flags::KEY_CUT,
+        carried: 4,
+        site: 0xfedc_ba98,
+        object: u64::MAX,
+        aux: 5,
+        key_len: 24,
+        caller: CALLER_NOT_SAMPLED,
+        ..OpHead::default()
+    };
+    let identity = Identity::of(&head, [1, 2, 3]).expect("it can be combined");
+    assert_eq!(identity.head(head.kind), head);
+}
+
+#[test]
+fn what_is_still_to_be_read_is_not_combined() {
+    for flag in [
+        op_flags::KEY_UNREADABLE,
+        op_flags::OBJECT_UNREADABLE,
+        op_flags::KEY_RAW,
+        op_flags::TYPE_UNREADABLE,
+    ] {
+        assert_eq!(Identity::of(&OpHead { flags: flag, ..head(1, 2) }, [0; 3]), None);
+    }
+    assert_eq!(Identity::of(&OpHead { key_len: 25, ..head(1, 2) }, [0; 3]), None);
+}
+
+/// Whatever differs makes another identity.
+#[test]
+fn every_field_tells_apart() {
+    let one = head(1, 2);
+    let others = [
+        OpHead { key_kind: key_kind::STR, ..one },
+        OpHead { flags: op_flags::KEY_CUT, ..one },
+        OpHead { carried: 7, ..one },
+        OpHead { site: 2, ..one },
+        OpHead { object: 3, ..one },
+        OpHead { aux: 3, ..one },
+        OpHead { key_len: 9, ..one },
+    ];
+    let first = Identity::of(&one, [0; 3]).expect("it can be combined");
+    for other in others {
+        let other = Identity::of(&other, [0; 3]).expect("it can be combined");
+        assert!(!first.is(&other), "{other:?}");
+    }
+    for word in 0..SLOT_KEY {
+        let mut key = [0; SLOT_KEY];
+        key[word] = 1 << 63;
+        assert!(!first.is(&Identity { key, ..first }));
+    }
+    let same = OpHead { kind: 2, task: 3, caller: 4, ..one };
+    assert!(first.is(&Identity::of(&same, [0; 3]).expect("it can be combined")));
+}
+
+/// Numbers in a row, the commonest keys of all, hardly meet.
+#[test]
+fn keys_spread_over_the_slots() {
+    let texts = (0..1000_u64).map(|number| {
+        let mut bytes = [0; 24];
+        let text = std::format!("user:{number:06}");
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        Identity::of(&head(3, 0xc000), [word(0), word(8), word(16)]).expect("it can be combined")
+    });
+    let places = |keys: Vec<Identity>| {
+        let mut places: Vec<_> = keys.iter().map(Identity::index).collect();
+        assert!(places.iter().all(|&place| (place as usize) < SLOTS));
+        places.sort_unstable();
+        places.dedup();
+        places.len()
+    };
+    // Of 1000 balls in 2048 bins thrown at random, 790 bins are hit.
+    assert!(places(texts.collect()) > 750);
+    assert!(places((0..1000).map(identity).collect()) > 950);
+}
+
+#[test]
+fn what_is_hot_stays_and_what_was_hot_leaves() {
+    let (mut slot, hot, cold) = (Resident::default(), identity(1), identity(2));
+    assert_eq!(slot.offer(&hot), Offered::Evicts);
+    slot.replace(&hot);
+    assert_eq!(slot.offer(&hot), Offered::Counted { is_first: true });
+    assert_eq!(slot.offer(&hot), Offered::Counted { is_first: false });
+    for _ in 0..2 {
+        assert_eq!(slot.offer(&cold), Offered::Told);
+    }
+    assert_eq!((slot.offer(&cold), slot.count), (Offered::Evicts, 2));
+    for _ in 0..1000 {
+        slot.offer(&hot);
+    }
+    let rounds = (0..).take_while(|_| slot.offer(&cold) == Offered::Told).count();
+    assert_eq!(rounds, MOST_CREDIT as usize);
+}
+
+#[test]
+fn a_full_count_lets_operations_go_their_way() {
+    let mut slot = Resident { count: u32::MAX - 1, credit: 0, identity: identity(1) };
+    assert_eq!(slot.offer(&identity(1)), Offered::Counted { is_first: false });
+    assert_eq!(slot.offer(&identity(1)), Offered::Told);
+    assert_eq!(slot.count, u32::MAX);
+}
+
+/// One CPU's table as a program uses it, where nobody disturbs.
+struct Table {
+    slots: Vec<Resident>,
+    told: HashMap<u64, u64>,
+    records: u64,
+}
+
+impl Table {
+    fn new() -> Self {
+        Self { slots: std::vec![Resident::default(); SLOTS], told: HashMap::new(), records: 0 }
+    }
+
+    fn tell(&mut self, key: u64, count: u64) {
+        *self.told.entry(key).or_default() += count;
+        self.records += 1;
+    }
+
+    /// `is_full`: the ring has no room for what is pushed out.
+    fn operate(&mut self, key: u64, place: usize, is_full: bool) {
+        let mut slot = self.slots[place];
+        match slot.offer(&identity(key)) {
+            Offered::Counted { .. } => {}
+            Offered::Told => self.tell(key, 1),
+            Offered::Evicts => {
+                if slot.count == 0 || !is_full {
+                    if slot.count > 0 {
+                        self.tell(slot.identity.key[0], u64::from(slot.count));
+                    }
+                    slot.replace(&identity(key));
+                }
+                self.tell(key, 1);
+            }
+        }
+        self.slots[place] = slot;
+    }
+
+    fn flush(&mut self) {
+        for place in 0..self.slots.len() {
+            let count = std::mem::take(&mut self.slots[place].count);
+            if count > 0 {
+                self.tell(self.slots[place].identity.key[0], u64::from(count));
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever comes, in whatever places, with flushes at any time: the sums are exact.
+    #[test]
+    fn counts_are_those_of_a_plain_map(
+        steps in proptest::collection::vec((0_u64..12, 0_usize..3, any::<bool>(), 0_u8..30), 0..600),
+    ) {
+        let (mut table, mut truth) = (Table::new(), HashMap::new());
+        for (key, place, is_full, flush) in steps {
+            table.operate(key, place, is_full);
+            *truth.entry(key).or_insert(0) += 1;
+            if flush == 0 {
+                table.flush();
+            }
+        }
+        table.flush();
+        prop_assert_eq!(table.told, truth);
+    }
+}
+
+/// A key as frequent as all others in its place together is told next to nothing of.
+#[test]
+fn records_grow_with_keys_and_not_with_operations() {
+    let mut table = Table::new();
+    for round in 0..100_000_u64 {
+        let key = round % 100;
+        table.operate(key, identity(key).index() as usize, false);
+    }
+    table.flush();
+    assert!(table.records <= 300, "{} records", table.records);
+    assert!(table.told.values().all(|&count| count == 1000));
+}
+
+/// Slots as words, which threads claim as programs and user space do.
+struct Shared {
+    words: Vec<AtomicU64>,
+    told: [AtomicU64; KEYS],
+}
+
+const KEYS: usize = 5;
+const WORDS: usize = size_of::<Slot>() / 8;
+
+impl Shared {
+    /// Does something with the slot, if it is to be had.
+    fn claimed(&self, work: impl FnOnce(&mut Resident)) -> bool {
+        let word = |at: usize| &self.words[at];
+        if word(0).swap(1, Ordering::Acquire) != 0 {
+            return false;
+        }
+        let load = |at: usize| word(at).load(Ordering::Relaxed);
+        let mut slot = Resident {
+            count: load(1) as u32,
+            credit: (load(1) >> 32) as u32,
+            identity: Identity {
+                what: load(2),
+                object: load(3),
+                aux: load(4),
+                key: std::array::from_fn(|at| load(5 + at)),
+            },
+        };
+        work(&mut slot);
+        let Identity { what, object, aux, key } = slot.identity;
+        let first = u64::from(slot.count) | u64::from(slot.credit) << 32;
+        for (at, value) in [first, what, object, aux].into_iter().chain(key).enumerate() {
+            word(1 + at).store(value, Ordering::Relaxed);
+        }
+        word(0).store(0, Ordering::Release);
+        true
+    }
+
+    fn tell(&self, key: u64, count: u64) {
+        self.told[key as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn operate(&self, key: u64) {
+        let mut is_counted = false;
+        self.claimed(|slot| match slot.offer(&identity(key)) {
+            Offered::Counted { .. } => is_counted = true,
+            Offered::Told => {}
+            Offered::Evicts => {
+                if slot.count > 0 {
+                    self.tell(slot.identity.key[0], u64::from(slot.count));
+                }
+                slot.replace(&identity(key));
+            }
+        });
+        if !is_counted {
+            self.tell(key, 1);
+        }
+    }
+
+    fn flush(&self) {
+        self.claimed(|slot| {
+            let count = std::mem::take(&mut slot.count);
+            if count > 0 {
+                self.tell(slot.identity.key[0], u64::from(count));
+            }
+        });
+    }
+}
+
+/// Threads that use one slot, and one that empties it: nothing is lost or told twice.
+#[test]
+fn threads_on_one_slot_lose_nothing() {
+    const EACH: u64 = 30_000;
+    let shared = Shared {
+        words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+        told: std::array::from_fn(|_| AtomicU64::new(0)),
+    };
+    let running = AtomicU64::new(3);
+    std::thread::scope(|scope| {
+        for worker in 0..3_u64 {
+            let (shared, running) = (&shared, &running);
+            scope.spawn(move || {
+                for round in 0..EACH {
+                    // Mostly one key; the others now and then in a row.
+                    let key = if round % 64 < 48 { 0 } else { (round / 64 + worker) % KEYS as u64 };
+                    shared.operate(key);
+                }
+                running.fetch_sub(1, Ordering::Release);
+            });
+        }
+        while running.load(Ordering::Acquire) > 0 {
+            shared.flush();
+            std::thread::yield_now();
+        }
+    });
+    shared.flush();
+    let told: u64 = shared.told.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    assert_eq!(told, 3 * EACH);
+    let mut truth = [0; KEYS];
+    for worker in 0..3_u64 {
+        for round in 0..EACH {
+            let key = if round % 64 < 48 { 0 } else { (round / 64 + worker) % KEYS as u64 };
+            truth[key as usize] += 1;
+        }
+    }
+    assert_eq!(shared.told.map(AtomicU64::into_inner), truth);
+}
