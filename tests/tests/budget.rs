@@ -340,7 +340,7 @@ fn locks_are_watched_all_the_time_where_that_fits() -> Result<()> {
     if !can_profile() {
         return Ok(());
     }
-    let args = ["-goroutines", "2", "-locks", "200", "-section", "20ms"];
+    let args = ["-goroutines", "2", "-locks", "100", "-section", "20ms"];
     let mut program = Program::hold(&programs::newest_go("mutex")?, args)?;
     let running = Mapprof::stat(program.pid()).args(ONE_PERCENT).attach()?;
     program.begin()?;

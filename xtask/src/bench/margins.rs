@@ -55,18 +55,21 @@ struct KeyTruth {
     lookup: u64,
 }
 
-/// A count as mapprof tells it: the true one is said to be at most `margin` away.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A count as mapprof tells it: the true one is said to be at most `margin` away, unless
+/// too little was seen to say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Estimate {
     count: u64,
     margin: u64,
+    few: bool,
 }
 
 impl Estimate {
     fn of(value: &Value) -> Result<Self> {
         let count = value["ops"]["lookup"].as_u64().context("no count")?;
         // What is exact may say so by saying nothing.
-        Ok(Self { count, margin: value["margin"].as_u64().unwrap_or(0) })
+        let margin = value["margin"].as_u64().unwrap_or(0);
+        Ok(Self { count, margin, few: value["few"] == true })
     }
 }
 
@@ -81,11 +84,17 @@ struct Score {
     width: f64,
     /// Told without a margin.
     exact: u32,
+    /// Said to rest on too few events, which claims nothing.
+    few: u32,
 }
 
 impl Score {
     fn add(&mut self, estimate: Estimate, truth: u64) {
         if truth == 0 {
+            return;
+        }
+        if estimate.few {
+            self.few += 1;
             return;
         }
         self.estimates += 1;
@@ -107,6 +116,7 @@ impl Score {
             Claim::at_least(format!("{of}: truth inside the 95% interval, %"), covered, least),
             Claim::at_most(format!("{of}: the same, no wider than it must be, %"), covered, most),
             Claim::plain(format!("{of}: estimates"), f64::from(self.estimates)),
+            Claim::plain(format!("{of}: too few events to say"), f64::from(self.few)),
             Claim::plain(format!("{of}: bias, %"), self.percent(self.off)),
             Claim::plain(format!("{of}: mean ± of the interval, %"), self.percent(self.width)),
             Claim::plain(format!("{of}: told as exact, %"), self.percent(f64::from(self.exact))),
@@ -176,7 +186,7 @@ impl Tally {
             let shown = format!("{:?}", key.key);
             // A key that was not seen is an estimate of nothing, and without a margin wrong.
             let found = keys.iter().find(|it| it["key"] == *shown);
-            let estimate = found.map_or(Ok(Estimate { count: 0, margin: 0 }), Estimate::of)?;
+            let estimate = found.map_or(Ok(Estimate::default()), Estimate::of)?;
             self.keys.add(estimate, key.lookup);
             self.samples[1].push(estimate.margin as f64 / key.lookup as f64 * 100.0);
         }
@@ -214,9 +224,10 @@ mod tests {
     fn an_interval_covers_what_is_within_its_margin() {
         let mut score = Score::default();
         for (count, margin, truth) in [(90, 10, 100), (111, 10, 100), (100, 0, 100), (5, 1, 0)] {
-            score.add(Estimate { count, margin }, truth);
+            score.add(Estimate { count, margin, few: false }, truth);
         }
-        assert_eq!((score.estimates, score.covered, score.exact), (3, 2, 1));
+        score.add(Estimate { count: 3, margin: 1, few: true }, 100);
+        assert_eq!((score.estimates, score.covered, score.exact, score.few), (3, 2, 1, 1));
         assert!((score.percent(score.off) - 1.0 / 3.0).abs() < 1e-9, "{score:?}");
     }
 
