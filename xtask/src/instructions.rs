@@ -103,7 +103,7 @@ fn build() -> Result<PathBuf> {
         let is_it = message["target"]["name"] == "instructions";
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    found.last().context("cargo told of no executable")
+    found.next_back().context("cargo told of no executable")
 }
 
 fn loads(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {

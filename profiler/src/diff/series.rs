@@ -43,7 +43,7 @@ struct Series<'a> {
 pub(super) struct Side<'a> {
     part: &'a Part,
     numbers: Numbers<'a>,
-    /// How long each interval was observed.
+    /// How long each interval was.
     seconds: Vec<f64>,
     series: BTreeMap<(Subject, Quantity), Series<'a>>,
     /// What subjects are called.
@@ -53,7 +53,7 @@ pub(super) struct Side<'a> {
 }
 
 fn seconds(summary: &Summary) -> f64 {
-    summary.window.observed_ns as f64 / 1e9
+    summary.window.duration_ns as f64 / 1e9
 }
 
 impl Amount<'_> {
@@ -61,6 +61,7 @@ impl Amount<'_> {
         self.count += other.count;
         self.sum_ns += other.sum_ns;
         self.margin += other.margin;
+        self.margin_ns += other.margin_ns;
     }
 }
 
@@ -169,7 +170,8 @@ impl<'a> Side<'a> {
             None => sum * sum / whole.count.max(1.0),
         };
         let steps = self.steps(subject, quantity, of);
-        Measure::Ratio(Ratio { sum, per, squares, margin: whole.margin, steps })
+        let off = Amount { count: whole.margin, sum_ns: whole.margin_ns, ..Amount::default() };
+        Measure::Ratio(Ratio { sum, per, squares, margin: of(&off), steps })
     }
 
     fn untold(&self, subject: &Subject) -> f64 {

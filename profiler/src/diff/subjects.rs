@@ -84,6 +84,8 @@ pub(super) struct Amount<'a> {
     pub(super) sum_ns: f64,
     /// How far `count` may be off.
     pub(super) margin: f64,
+    /// How far `sum_ns` may be off.
+    pub(super) margin_ns: f64,
     /// By length, where that is known.
     pub(super) hist: Option<&'a WaitHist>,
 }
@@ -131,7 +133,8 @@ fn times<'a>(count: u64, sum_ns: u64) -> Amount<'a> {
 }
 
 fn distribution<'a>(h: &H, hist: &'a WaitHist) -> Amount<'a> {
-    Amount { hist: Some(hist), ..times(h.count, h.sum_ns) }
+    let (margin, margin_ns) = (h.margin as f64, h.margin_ns as f64);
+    Amount { hist: Some(hist), margin, margin_ns, ..times(h.count, h.sum_ns) }
 }
 
 fn told<'a>(
@@ -148,8 +151,16 @@ fn told<'a>(
 fn run<'a>(summary: &'a Summary, visit: &mut dyn FnMut(Told<'a>)) {
     let window = &summary.window;
     let sum = |figures: &mut dyn Iterator<Item = u64>| figures.fold(0, u64::saturating_add);
+    let ops = sum(&mut summary.maps.iter().map(|map| map.ops.total()));
     let waits = sum(&mut summary.locks.iter().map(|lock| lock.wait.count));
     let wait_ns = sum(&mut summary.locks.iter().map(|lock| lock.wait.sum_ns));
+    // Windows are the same for all, so that they may all be off in the same way.
+    let off = sum(&mut summary.maps.iter().map(|map| map.margin));
+    let wait = Amount {
+        margin: sum(&mut summary.locks.iter().map(|lock| lock.wait.margin)) as f64,
+        margin_ns: sum(&mut summary.locks.iter().map(|lock| lock.wait.margin_ns)) as f64,
+        ..times(waits, wait_ns)
+    };
     let missing = window.lost.iter().filter(|(reason, _)| !lost::is_detail(reason));
     let probe_ns = window.cost.probe_ns as f64;
     let share = window.cost.target_cpu_share.filter(|share| *share > 0.0);
@@ -159,8 +170,8 @@ fn run<'a>(summary: &'a Summary, visit: &mut dyn FnMut(Told<'a>)) {
         ..Amount::default()
     });
     for (quantity, amount) in [
-        (Quantity::Ops, Some(count(sum(&mut summary.maps.iter().map(|m| m.ops.total())), 0))),
-        (Quantity::Wait, Some(times(waits, wait_ns))),
+        (Quantity::Ops, Some(count(ops, off))),
+        (Quantity::Wait, Some(wait)),
         (Quantity::Events, Some(count(window.events, 0))),
         (Quantity::Lost, Some(count(sum(&mut missing.map(|(_, n)| *n)), 0))),
         (Quantity::Overhead, cost),
@@ -173,7 +184,7 @@ fn run<'a>(summary: &'a Summary, visit: &mut dyn FnMut(Told<'a>)) {
 
 fn of_map<'a>(map: &'a Map, of: usize, visit: &mut dyn FnMut(Told<'a>)) {
     let ops = |ops: &Ops, margin| count(ops.total(), margin);
-    visit(told((Kind::Map, of), "", "", Quantity::Ops, ops(&map.ops, 0)));
+    visit(told((Kind::Map, of), "", "", Quantity::Ops, ops(&map.ops, map.margin)));
     for key in &map.keys {
         of_key(key, of, visit);
     }

@@ -51,7 +51,7 @@ fn window(text: &mut String, name: &str, window: &Window) {
     let exe = clean(&window.exe).into_owned();
     let told = format!(
         "{name:<8} {} in {} intervals, {} events",
-        time(window.observed_ns),
+        time(window.duration_ns),
         window.intervals,
         count(window.events)
     );

@@ -32,12 +32,12 @@ fn locks(summary: &Summary) -> impl Iterator<Item = &Lock> {
 }
 
 pub(super) fn contention(summary: &Summary) -> Vec<Hit> {
-    let observed_ns = summary.window.observed_ns;
-    locks(summary).filter_map(|lock| contended(lock, observed_ns)).collect()
+    let duration_ns = summary.window.duration_ns;
+    locks(summary).filter_map(|lock| contended(lock, duration_ns)).collect()
 }
 
-fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
-    let waiting = waiting(lock, observed_ns);
+fn contended(lock: &Lock, duration_ns: u64) -> Option<Hit> {
+    let waiting = waiting(lock, duration_ns);
     let top = lock.waiters.first().and_then(|waiter| own_frame(&waiter.stack));
     let place =
         top.map(|frame| format!(", most in {}", short(&frame.function))).unwrap_or_default();
@@ -57,15 +57,15 @@ fn contended(lock: &Lock, observed_ns: u64) -> Option<Hit> {
             lock.id,
             lock_name(lock),
             units::time(lock.wait.sum_ns),
-            units::time(observed_ns),
+            units::time(duration_ns),
         ),
         evidence,
     })
 }
 
 /// Waiting tasks on average.
-fn waiting(lock: &Lock, observed_ns: u64) -> f64 {
-    if observed_ns == 0 { 0.0 } else { lock.wait.sum_ns as f64 / observed_ns as f64 }
+fn waiting(lock: &Lock, duration_ns: u64) -> f64 {
+    if duration_ns == 0 { 0.0 } else { lock.wait.sum_ns as f64 / duration_ns as f64 }
 }
 
 pub(super) fn stuck_waiters(summary: &Summary) -> Vec<Hit> {
@@ -92,8 +92,8 @@ pub(super) fn stuck_waiters(summary: &Summary) -> Vec<Hit> {
 }
 
 pub(super) fn blamed_keys(summary: &Summary) -> Vec<Hit> {
-    let observed_ns = summary.window.observed_ns;
-    let contended = summary.locks.iter().filter(|lock| waiting(lock, observed_ns) >= CONTENDED);
+    let duration_ns = summary.window.duration_ns;
+    let contended = summary.locks.iter().filter(|lock| waiting(lock, duration_ns) >= CONTENDED);
     contended.filter_map(blamed_key).collect()
 }
 

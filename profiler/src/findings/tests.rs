@@ -6,7 +6,7 @@ use crate::model::{Session, TargetInfo, fixture};
 
 fn empty() -> Summary {
     let mut summary = Session::new(TargetInfo::default()).summary(0);
-    summary.window.observed_ns = 10_000_000_000;
+    summary.window.duration_ns = 10_000_000_000;
     summary.window.duration_ns = 10_000_000_000;
     summary
 }
@@ -147,7 +147,7 @@ fn contention_is_found_and_the_waiting_function_named() {
 fn a_little_waiting_is_no_contention() {
     assert_eq!(found(&with_lock(waited(999_999_999), 0, 0)), []);
     let mut unobserved = with_lock(waited(u64::MAX), 0, 0);
-    unobserved.window.observed_ns = 0;
+    unobserved.window.duration_ns = 0;
     assert_eq!(found(&unobserved), []);
 }
 

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
+use super::scaling::{Restless, WaitTally, scale_lock, scale_rows};
 use super::space_saving::{Budget, SpaceSaving};
+use super::spread::{Pair, Rounding, Scale, Tally, Told, Windows};
 use super::tables::{Dropped, KeySite, Tables};
 use super::{
-    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Slice, StackId,
+    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Ops, Slice, StackId,
     UnreadableKeys, Watched,
 };
 use crate::decode::{BlameEvent, Key, Unreadable, WaitEvent};
@@ -118,6 +120,7 @@ struct MapTable {
     keys: SpaceSaving,
     /// Holds every operation, and thus the map's counts.
     callers: Callers,
+    tally: Tally,
 }
 
 /// Builds one slice after another.
@@ -131,6 +134,16 @@ pub struct Builder {
     lost_maps: u64,
     lost_locks: u64,
     dropped: Dropped,
+    /// In which operations of maps are told, and what they cost.
+    windows: Windows,
+    window_probe_ns: u64,
+    window_cpu_ns: u64,
+    /// All waits of keys.
+    key_waits: WaitTally,
+    /// In which beginnings of waits are told.
+    lock_windows: Windows,
+    /// By lock, where there are any.
+    lock_tallies: Vec<WaitTally>,
 }
 
 impl Builder {
@@ -145,6 +158,12 @@ impl Builder {
             lost_maps: 0,
             lost_locks: 0,
             dropped: Dropped::default(),
+            windows: Windows::default(),
+            window_probe_ns: 0,
+            window_cpu_ns: 0,
+            key_waits: WaitTally::default(),
+            lock_windows: Windows::default(),
+            lock_tallies: Vec::new(),
         }
     }
 
@@ -262,20 +281,48 @@ impl Builder {
 
     /// Ends a window: the operations since the last one fell into it. To be told where
     /// the interval was not watched all the time, and then for all that was.
-    pub fn window(&mut self, _window: Watched) {}
+    pub fn window(&mut self, window: Watched) {
+        let pair = self.windows.end(window.observed_ns);
+        self.window_probe_ns = self.window_probe_ns.saturating_add(window.probe_ns);
+        self.window_cpu_ns = self.window_cpu_ns.saturating_add(window.cpu_ns);
+        self.maps.iter_mut().for_each(|table| table.window(pair));
+        let (count, sum_ns) = self.waits_of_keys();
+        self.key_waits.window(count, sum_ns, pair);
+    }
 
-    /// Ends a window of beginnings of waits.
-    pub fn lock_window(&mut self, _window: Watched) {}
+    /// Ends a window of beginnings of waits. A wait counts for the window before whose end
+    /// it was told, which may be a later one than that in which it began.
+    pub fn lock_window(&mut self, window: Watched) {
+        let pair = self.lock_windows.end(window.observed_ns);
+        self.lock_tallies
+            .resize(self.locks.len().max(self.lock_tallies.len()), WaitTally::default());
+        for (tally, lock) in self.lock_tallies.iter_mut().zip(&self.locks) {
+            tally.window(lock.wait.count(), lock.wait.sum_ns(), pair);
+        }
+    }
 
-    /// Ends the interval: what it held, and an empty builder for the next.
+    /// Waits of keys: how many, and how long they were.
+    fn waits_of_keys(&self) -> (u64, u64) {
+        let rows = self.tables.key_waits.iter().map(|(_, row)| (row.count(), row.sum_ns()));
+        rows.fold((0, 0), |(n, ns), row| (row.0.saturating_add(n), row.1.saturating_add(ns)))
+    }
+
+    /// Ends the interval: what it held, scaled where it was watched in windows, and an empty
+    /// builder for the next. What an interval without any window held is told with the next
+    /// that has one.
     pub fn close(&mut self, meta: SliceMeta) -> Slice {
-        self.budget = self.limits.budget();
-        let maps =
-            self.maps.iter_mut().enumerate().filter_map(|(id, table)| table.close(id as MapId));
-        let locks = std::mem::take(&mut self.locks);
-        let locks = (0..).zip(locks).map(|(lock, figures)| LockSlice { lock, ..figures });
+        let windows = self.windows.count();
+        let told = self.windows.close(meta.duration_ns, meta.observed_ns);
+        let locks_told = self.lock_windows.close(meta.duration_ns, meta.locks_observed_ns);
         let mut tables = std::mem::take(&mut self.tables);
         tables.prune(&self.limits, &mut self.dropped);
+        let maps = self.close_maps(told);
+        let locks = self.close_locks(told, locks_told, &mut tables);
+        if told == Told::Later {
+            self.tables.key_waits = std::mem::take(&mut tables.key_waits);
+            self.tables.op_stacks = std::mem::take(&mut tables.op_stacks);
+            self.tables.key_sites = std::mem::take(&mut tables.key_sites);
+        }
         let mut lost = meta.lost;
         add_lost(&mut lost, lost::MAPS, std::mem::take(&mut self.lost_maps));
         add_lost(&mut lost, lost::LOCKS, std::mem::take(&mut self.lost_locks));
@@ -287,35 +334,164 @@ impl Builder {
             duration_ns: meta.duration_ns,
             observed_ns: meta.observed_ns,
             locks_observed_ns: meta.locks_observed_ns,
-            windows: 0,
-            window_probe_ns: 0,
-            window_cpu_ns: 0,
+            windows,
+            window_probe_ns: std::mem::take(&mut self.window_probe_ns),
+            window_cpu_ns: std::mem::take(&mut self.window_cpu_ns),
             events: meta.events,
             hits: meta.hits,
             probe_ns: meta.probe_ns,
             target_cpu_ns: meta.target_cpu_ns,
             lost,
-            maps: maps.collect(),
-            locks: locks.filter(|lock| !lock.is_empty()).collect(),
+            maps,
+            locks: locks.into_iter().filter(|lock| !lock.is_empty()).collect(),
             tables,
         }
+    }
+
+    fn close_maps(&mut self, told: Told) -> Vec<MapSlice> {
+        if told == Told::Later {
+            return Vec::new();
+        }
+        self.budget = self.limits.budget();
+        let scale = told.scale();
+        let tables = self.maps.iter_mut().enumerate();
+        tables.filter_map(|(id, table)| table.close(id as MapId, scale)).collect()
+    }
+
+    /// The waits of locks and of keys. The latter are told where operations of maps are.
+    fn close_locks(&mut self, maps: Told, locks: Told, tables: &mut Tables) -> Vec<LockSlice> {
+        if locks == Told::Later {
+            self.tables.waiters = std::mem::take(&mut tables.waiters);
+            self.tables.holders = std::mem::take(&mut tables.holders);
+            self.tables.pairs = std::mem::take(&mut tables.pairs);
+            if let Some(scale) = maps.scale() {
+                self.scale_key_waits(tables, *scale, u64::MAX);
+            }
+            return self.take_open();
+        }
+        let mut all = std::mem::take(&mut self.locks);
+        all.iter_mut().zip(0..).for_each(|(slice, lock)| slice.lock = lock);
+        if let Some(scale) = locks.scale() {
+            self.scale_locks(&mut all, tables, scale);
+        } else {
+            self.lock_tallies = Vec::new();
+        }
+        match maps {
+            Told::Exact => self.key_waits = WaitTally::default(),
+            Told::Scaled(scale) => {
+                let sum =
+                    |of: fn(&LockSlice) -> u64| all.iter().map(of).fold(0, u64::saturating_add);
+                let waits = sum(|lock| lock.wait.sum_ns());
+                self.scale_key_waits(tables, scale, waits);
+                for lock in &mut all {
+                    lock.attributed_ns = scale.of(lock.attributed_ns).min(lock.wait.sum_ns());
+                }
+            }
+            // They stay with their locks until the next interval tells them.
+            Told::Later => {
+                let told = all.iter_mut().map(|lock| LockSlice {
+                    lock: lock.lock,
+                    attributed_ns: std::mem::take(&mut lock.attributed_ns),
+                    ..LockSlice::default()
+                });
+                self.locks = told.collect();
+            }
+        }
+        all
+    }
+
+    fn scale_locks(&mut self, locks: &mut [LockSlice], tables: &mut Tables, scale: &Scale) {
+        self.lock_tallies.resize(locks.len().max(self.lock_tallies.len()), WaitTally::default());
+        let tallies = self.lock_tallies.iter();
+        let restless: Vec<Restless> = locks
+            .iter_mut()
+            .zip(tallies)
+            .map(|(lock, tally)| scale_lock(lock, tally, scale))
+            .collect();
+        let none = WaitTally::default().restless(0, scale);
+        scale_rows(tables, scale, |lock| restless.get(lock as usize).copied().unwrap_or(none));
+        self.lock_tallies.iter_mut().for_each(WaitTally::follow);
+    }
+
+    /// Scales waits of keys, but not beyond `most_ns`, which is all waits.
+    fn scale_key_waits(&mut self, tables: &mut Tables, scale: Scale, most_ns: u64) {
+        let rows = tables.key_waits.iter().map(|(_, row)| (row.count(), row.sum_ns()));
+        let (count, sum_ns) =
+            rows.fold((0, 0_u64), |(n, ns), row| (row.0 + n, row.1.saturating_add(ns)));
+        let restless = self.key_waits.restless(count, &scale);
+        let most = most_ns as f64 / sum_ns.max(1) as f64;
+        let scale = Scale { factor: scale.factor.min(most).max(1.0), ..scale };
+        for (_, row) in tables.key_waits.rows_mut() {
+            *row = restless.scaled(row, &scale);
+        }
+        self.key_waits.follow();
+    }
+
+    /// The waits that go on, of locks that are told later.
+    fn take_open(&mut self) -> Vec<LockSlice> {
+        let open = self.locks.iter_mut().zip(0..).map(|(kept, lock)| {
+            let open = LockSlice {
+                lock,
+                open: kept.open,
+                open_max_ns: kept.open_max_ns,
+                open_longest: kept.open_longest.clone(),
+                ..LockSlice::default()
+            };
+            kept.forget_open();
+            open
+        });
+        open.collect()
     }
 }
 
 impl MapTable {
-    fn close(&mut self, map: MapId) -> Option<MapSlice> {
-        let ops = self.callers.total();
+    fn window(&mut self, pair: Pair) {
+        self.tally.window(self.callers.total().total(), pair);
+        self.keys.window(pair);
+    }
+
+    fn close(&mut self, map: MapId, scale: Option<&Scale>) -> Option<MapSlice> {
+        let seen = self.callers.total();
         // A map that had no operation gives back its memory, too.
-        let (keys, floor) = self.keys.take();
-        (ops.all() > 0).then(|| MapSlice {
+        let (keys, floor) = match scale {
+            Some(scale) => self.keys.take_scaled(scale),
+            None => self.keys.take(),
+        };
+        let mut callers = self.callers.take();
+        let mut unreadable = std::mem::take(&mut self.unreadable);
+        let mut ops = seen;
+        let spread = scale.map(|scale| {
+            scale_callers(&mut callers, scale);
+            ops = Ops::default();
+            for (_, scaled) in &callers {
+                ops.add(scaled);
+            }
+            let mut counts = Rounding::new(scale);
+            for count in [&mut unreadable.memory, &mut unreadable.types] {
+                *count = counts.next(*count);
+            }
+            self.tally.spread(seen.total(), scale)
+        });
+        self.tally.follow(if scale.is_some() { self.tally.last() } else { 0.0 });
+        (ops.all() > 0).then_some(MapSlice {
             map,
             ops,
-            unreadable: std::mem::take(&mut self.unreadable),
+            spread,
+            unreadable,
             len: None,
             keys,
             floor,
-            callers: self.callers.take(),
+            callers,
         })
+    }
+}
+
+fn scale_callers(callers: &mut [(u64, Ops)], scale: &Scale) {
+    let mut rounding = [Rounding::new(scale); Op::ALL.len()];
+    for (_, ops) in callers {
+        for (count, rounding) in ops.0.iter_mut().zip(&mut rounding) {
+            *count = rounding.next(*count);
+        }
     }
 }
 

@@ -218,7 +218,7 @@ fn slice(builder: &mut Builder, round: u64) -> Slice {
     let mut slice = builder.close(SliceMeta {
         start_unix_ns: START + round * SECOND,
         duration_ns: SECOND,
-        observed_ns: SECOND - 40_000_000 * u64::from(round == 0),
+        observed_ns: SECOND,
         locks_observed_ns: SECOND,
         events: 2_800 + round,
         hits: 2_900,

@@ -13,13 +13,14 @@ use std::sync::OnceLock;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::spread::{Rounding, Scale, Spread, join};
 use super::summary::{Bucket, H};
 
 /// Significant decimal digits of a bucket: values are off by less than 1%.
 const DIGITS: u8 = 2;
 
 /// Waits by duration. Count, sum, min and max are exact; all counts saturate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitHist {
     /// Waits by the highest duration of their bucket, ns.
     #[serde(with = "packed")]
@@ -28,6 +29,17 @@ pub struct WaitHist {
     sum_ns: u64,
     min_ns: u64,
     max_ns: u64,
+    /// Where they were scaled from windows: what is known of that.
+    spread: Option<Box<WaitSpread>>,
+}
+
+/// What is known of waits that were scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitSpread {
+    /// Of how many they are.
+    pub count: Spread,
+    /// Of how long they were in all, ns.
+    pub sum: Spread,
 }
 
 impl WaitHist {
@@ -46,6 +58,7 @@ impl WaitHist {
         if other.count == 0 {
             return;
         }
+        self.add_spread(other);
         for (&highest, &count) in &other.buckets {
             let mine = self.buckets.entry(bucket_of(highest)).or_default();
             *mine = mine.saturating_add(count);
@@ -56,12 +69,48 @@ impl WaitHist {
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
     }
 
+    fn add_spread(&mut self, other: &Self) {
+        if self.spread.is_none() && other.spread.is_none() {
+            return;
+        }
+        let part = |hist: &Self, of: fn(&WaitSpread) -> Spread| hist.spread.as_deref().map(of);
+        let (mut count, mut sum) = (part(self, |it| it.count), part(self, |it| it.sum));
+        join(&mut count, self.count, part(other, |it| it.count), other.count);
+        join(&mut sum, self.count, part(other, |it| it.sum), other.count);
+        self.spread = count.zip(sum).map(|(count, sum)| Box::new(WaitSpread { count, sum }));
+    }
+
+    /// The same scaled, with what is known of that.
+    pub(super) fn scaled(&self, scale: &Scale, spread: WaitSpread) -> Self {
+        let mut rounding = Rounding::new(scale);
+        let buckets = self.buckets.iter();
+        let buckets: BTreeMap<u64, u64> =
+            buckets.map(|(&highest, &count)| (highest, rounding.next(count))).collect();
+        Self {
+            count: buckets.values().fold(0, |sum, &count| sum.saturating_add(count)),
+            buckets,
+            sum_ns: scale.of(self.sum_ns),
+            spread: (self.count > 0).then(|| Box::new(spread)),
+            ..*self
+        }
+    }
+
+    /// The sum of all squares, ns².
+    pub(super) fn squares(&self) -> f64 {
+        self.iter().map(|(ns, count)| (ns as f64).powi(2) * count as f64).sum()
+    }
+
+    /// What is known of waits that were scaled.
+    pub(super) fn spread(&self) -> Option<&WaitSpread> {
+        self.spread.as_deref()
+    }
+
     /// Counts as many waits of `ns`.
     pub fn record_n(&mut self, ns: u64, count: u64) {
         if count > 0 {
             let buckets = [(bucket_of(ns), count)].into();
             let sum_ns = ns.saturating_mul(count);
-            self.add(&Self { buckets, count, sum_ns, min_ns: ns, max_ns: ns });
+            self.add(&Self { buckets, count, sum_ns, min_ns: ns, max_ns: ns, spread: None });
         }
     }
 
@@ -130,6 +179,9 @@ impl WaitHist {
             p99_ns: at(0.99),
             p999_ns: at(0.999),
             max_ns: self.max_ns,
+            margin: self.spread().map_or(0, |it| it.count.margin(self.count)),
+            margin_ns: self.spread().map_or(0, |it| it.sum.margin(self.sum_ns)),
+            few: self.spread().is_some_and(|it| it.count.is_few()),
         }
     }
 

@@ -7,6 +7,8 @@
 mod builder;
 mod callers;
 #[cfg(test)]
+mod coverage_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 pub mod flame;
 pub mod hist;
@@ -14,10 +16,12 @@ mod key_text;
 pub(crate) mod names;
 mod past;
 mod sample;
+mod scaling;
 mod session;
 mod sizes;
 mod slice;
 pub(crate) mod space_saving;
+mod spread;
 mod summarize;
 pub mod summary;
 mod tables;
@@ -29,6 +33,7 @@ pub use builder::*;
 pub use key_text::key_text;
 pub use session::{LAST_KEYS, Session, SliceTotals, merged};
 pub use slice::*;
+pub use spread::{FEW, Spread};
 pub use timeline::{LockStep, Step, Subject, SubjectStep};
 
 pub use tables::{Blamed, Row, Tables, Tasks, Top, Waits};

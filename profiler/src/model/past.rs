@@ -118,7 +118,13 @@ mod tests {
                 builder.operation(0, Op::Lookup, Some((&key.to_le_bytes(), 4)), None, 7, 1);
             }
         }
-        builder.close(SliceMeta { start_unix_ns: at, duration_ns: 1, ..SliceMeta::default() })
+        builder.close(SliceMeta {
+            start_unix_ns: at,
+            duration_ns: 1,
+            observed_ns: 1,
+            locks_observed_ns: 1,
+            ..SliceMeta::default()
+        })
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::Ops;
+use super::spread::{FEW, Spread, Z, student};
 
 /// Sums over intervals, one for each kind of operation.
 type Sums = [f64; Op::ALL.len()];
@@ -26,12 +27,12 @@ pub(crate) struct Sample {
     intervals: [u32; Op::ALL.len()],
     /// Squares of the sampled operations.
     squares: Sums,
-    callers: HashMap<u64, Spread>,
+    callers: HashMap<u64, Habit>,
 }
 
 /// Of one caller.
 #[derive(Clone, Copy, Debug, Default)]
-struct Spread {
+struct Habit {
     /// Squares of its operations.
     squares: Sums,
     /// Its operations times all that were sampled.
@@ -81,18 +82,48 @@ pub(crate) struct Counts<'a> {
     pub(crate) here: &'a Ops,
     pub(crate) sampled: &'a Ops,
     pub(crate) all: &'a Ops,
+    /// What part of `here` and `sampled` was seen: less than 1 where both are scaled from
+    /// windows.
+    pub(crate) told: f64,
+    /// Of `all` where it is scaled from windows.
+    pub(crate) spread: Option<Spread>,
+}
+
+impl Counts<'_> {
+    /// The operations at the place as a part of all, kind by kind.
+    pub(crate) fn scaled(&self) -> Ops {
+        let mut scaled = Ops::default();
+        for (index, count) in scaled.0.iter_mut().enumerate() {
+            let [part, of, whole] =
+                [self.here, self.sampled, self.all].map(|ops| u128::from(ops.0[index]));
+            *count = (part * whole).checked_div(of).unwrap_or(0) as u64;
+        }
+        scaled
+    }
+
+    /// Whether too few were seen in windows to tell how far the figure may be off.
+    pub(crate) fn is_few(&self) -> bool {
+        let seen = self.here.total() as f64 * self.told;
+        self.spread.is_some_and(|it| it.is_few() || (it.variance > 0.0 && seen < f64::from(FEW)))
+    }
 }
 
 /// How far the operations of a place, scaled from a sample, may be off in all.
 /// `callers` are the place's addresses in `sample`, and what each of them did;
-/// `per_run` operations are read in a row.
+/// `per_run` operations are read in a row. How far the place's share is off, and how far
+/// all are, are independent of each other.
 pub(crate) fn margin(
     counts: Counts<'_>,
     per_run: u64,
     sample: Option<(&Sample, &[(u64, Ops)])>,
 ) -> u64 {
     let asked_for = Op::ALL.into_iter().filter(|op| op.is_asked_for());
-    asked_for.fold(0, |sum, op| sum.saturating_add(kind_margin(counts, op, per_run, sample)))
+    let of_share = asked_for
+        .fold(0, |sum: u64, op| sum.saturating_add(kind_margin(counts, op, per_run, sample)));
+    let Some(spread) = counts.spread else { return of_share };
+    let all = counts.all.total();
+    let part = counts.scaled().total() as f64 / all.max(1) as f64;
+    (spread.margin(all) as f64 * part).hypot(of_share as f64).ceil() as u64
 }
 
 fn kind_margin(
@@ -102,12 +133,13 @@ fn kind_margin(
     sample: Option<(&Sample, &[(u64, Ops)])>,
 ) -> u64 {
     let [here, sampled, all] = [counts.here, counts.sampled, counts.all].map(|it| it.get(op));
-    let unknown = all.saturating_sub(sampled);
+    let seen = sampled as f64 * counts.told;
+    let unknown = all.saturating_sub(seen as u64);
     if unknown == 0 || here == 0 || here == sampled {
         return 0;
     }
     let share = here as f64 / sampled as f64;
-    let runs = (sampled as f64 / per_run as f64).max(1.0);
+    let runs = (seen / per_run as f64).max(1.0);
     let worst = Z * (share * (1.0 - share)).max(0.0).sqrt() / runs.sqrt();
     let deviation = sample.and_then(|(sample, callers)| deviation(sample, callers, op, sampled));
     let deviation = deviation.map_or(worst, |it| it.min(worst));
@@ -115,7 +147,8 @@ fn kind_margin(
     let margin = deviation * (unknown as f64).sqrt() * (all as f64).sqrt();
     // No more can be here than all whose place is unknown, and no fewer than none.
     let estimate = share * all as f64;
-    let most = (estimate - here as f64).max((here + unknown) as f64 - estimate);
+    let here = here as f64 * counts.told;
+    let most = (estimate - here).max(here + unknown as f64 - estimate);
     // 0 would mean that it is exact.
     margin.min(most).ceil().max(1.0) as u64
 }
@@ -126,19 +159,8 @@ fn deviation(sample: &Sample, callers: &[(u64, Ops)], op: Op, sampled: u64) -> O
     callers.iter().filter(|(_, ops)| ops.get(op) > 0).try_fold(0.0, |sum, (caller, ops)| {
         let share = ops.get(op) as f64 / sampled as f64;
         let (variance, intervals) = sample.variance(*caller, op, share, sampled)?;
-        Some(sum + student(intervals - 1) * variance.sqrt())
+        Some(sum + student(f64::from(intervals - 1)) * variance.sqrt())
     })
-}
-
-/// 97.5% quantile of the normal distribution.
-const Z: f64 = 1.96;
-
-/// 97.5% quantile of Student's distribution with so many degrees of freedom, at least 1.
-fn student(degrees: u32) -> f64 {
-    const FIRST: [f64; 10] = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23];
-    // Within 1% of it beyond.
-    let further = || Z + 2.7 / f64::from(degrees.max(1));
-    FIRST.get(degrees.saturating_sub(1) as usize).copied().unwrap_or_else(further)
 }
 
 #[cfg(test)]
@@ -154,7 +176,11 @@ mod tests {
     fn margin_of(here: u64, sampled: u64, all: u64, sample: Option<&Sample>) -> u64 {
         let (here, sampled, all) = (&lookups(here), &lookups(sampled), &lookups(all));
         let callers = [(11, *here)];
-        margin(Counts { here, sampled, all }, 64, sample.map(|sample| (sample, &callers[..])))
+        margin(
+            Counts { here, sampled, all, told: 1.0, spread: None },
+            64,
+            sample.map(|sample| (sample, &callers[..])),
+        )
     }
 
     /// Intervals with so many sampled operations of caller 11 and of caller 12.
@@ -202,7 +228,7 @@ mod tests {
 
     #[test]
     fn students_quantiles_fall_to_the_normal_ones() {
-        let quantiles: Vec<f64> = (1..200).map(student).collect();
+        let quantiles: Vec<f64> = (1..200).map(|degrees| student(f64::from(degrees))).collect();
         assert!(quantiles.is_sorted_by(|a, b| a >= b), "{quantiles:?}");
         assert!((quantiles[29] - 2.042).abs() < 0.02 && quantiles[198] > Z);
     }

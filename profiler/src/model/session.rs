@@ -12,6 +12,7 @@ use super::past::Past;
 use super::sample::Sample;
 use super::sizes::{Size, Sizes};
 use super::space_saving::{Budget, SpaceSaving};
+use super::spread::{Spread, join};
 use super::summarize;
 use super::summary::Summary;
 use super::tables::{Dropped, Tables};
@@ -240,6 +241,7 @@ pub(super) struct Sum {
 #[derive(Debug, Default)]
 pub(super) struct MapSum {
     pub(super) ops: Ops,
+    pub(super) spread: Option<Spread>,
     pub(super) unreadable: UnreadableKeys,
     /// Elements at the end of the first and of the newest interval that knew.
     pub(super) len: Option<(u64, u64)>,
@@ -330,6 +332,7 @@ impl Sum {
             MapSlice {
                 map,
                 ops: sum.ops,
+                spread: sum.spread,
                 unreadable: sum.unreadable,
                 len: sum.len.map(|(_, now)| now),
                 keys,
@@ -362,6 +365,7 @@ impl Sum {
         }
         let at_ns = self.duration_ns;
         let sum = self.maps.entry(map.map).or_default();
+        join(&mut sum.spread, sum.ops.total(), map.spread, map.ops.total());
         sum.ops.add(&map.ops);
         sum.unreadable.add(&map.unreadable);
         if let Some(len) = map.len {

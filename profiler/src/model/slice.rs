@@ -6,6 +6,7 @@ use probe_ebpf::Op;
 use serde::{Deserialize, Serialize};
 
 use super::hist::WaitHist;
+use super::spread::{Spread, join};
 use super::tables::{Row, Tables, Waits};
 use crate::decode::{Key, LockId, MapId, Mode, StackId, Unreadable};
 
@@ -51,24 +52,40 @@ impl Ops {
 }
 
 /// One key in one interval.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeySlice {
     /// The key.
     pub key: Key,
     /// Its operations, counted since it entered the table: a lower bound.
     pub ops: Ops,
     /// At most this many more may have happened before it entered the table;
-    /// 0 when the count is exact.
+    /// 0 when none did.
     pub error: u64,
+    /// Where both were scaled from windows: what is known of that.
+    pub spread: Option<Box<Spread>>,
+}
+
+impl KeySlice {
+    /// Adds another's figures of the same key.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let mut spread = self.spread.as_deref().copied();
+        let theirs = other.spread.as_deref().copied();
+        join(&mut spread, self.ops.total(), theirs, other.ops.total());
+        self.spread = spread.map(Box::new);
+        self.ops.add(&other.ops);
+        self.error = self.error.saturating_add(other.error);
+    }
 }
 
 /// One map in one interval.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MapSlice {
     /// Which.
     pub map: MapId,
-    /// All its operations, whatever became of their keys. Exact.
+    /// All its operations, whatever became of their keys.
     pub ops: Ops,
+    /// Where they were scaled from windows: what is known of that.
+    pub spread: Option<Spread>,
     /// Operations whose key could not be read, by reason.
     pub unreadable: UnreadableKeys,
     /// Its elements when the interval ended, where that could be read.
@@ -205,7 +222,9 @@ pub struct Slice {
     pub start_unix_ns: u64,
     /// Its length by the monotonic clock, ns.
     pub duration_ns: u64,
-    /// How much of it operations of maps were told, ns.
+    /// How much of it operations of maps were told, ns. Where that is not all of it, all
+    /// figures are scaled to the whole; an interval that was not watched at all is in
+    /// those of the next that was.
     pub observed_ns: u64,
     /// How much of it beginnings of waits were told, ns.
     pub locks_observed_ns: u64,

@@ -13,6 +13,8 @@
 //! Merging keeps both: counts and errors of a key add up, and a key that one side
 //! does not have gets that side's floor as error.
 
+mod windows;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::{BuildHasher, Hasher};
@@ -134,6 +136,7 @@ pub(crate) struct SpaceSaving {
     /// it is believed.
     heap: BinaryHeap<Reverse<(u64, u32)>>,
     floor: u64,
+    side: windows::Side,
 }
 
 impl SpaceSaving {
@@ -256,6 +259,7 @@ impl SpaceSaving {
         }
         budget.left = (budget.left + old.key.weight()).saturating_sub(weight);
         self.spill.remove(&slot);
+        self.side.forget(slot);
         self.insert_index(hash, slot);
         self.set_top(error, slot);
     }
@@ -300,6 +304,10 @@ impl SpaceSaving {
         for (index, theirs) in keys.iter().enumerate() {
             match self.find(self.hash(&theirs.key), &theirs.key.bytes, theirs.key.len) {
                 Some(slot) => {
+                    if self.side.knows(slot) || theirs.spread.is_some() {
+                        let mine = self.ops(slot);
+                        self.side.join(slot, &mine, theirs);
+                    }
                     self.add(slot, &theirs.ops);
                     let error = &mut self.entries[slot as usize].error;
                     *error = error.saturating_sub(floor).saturating_add(theirs.error);
@@ -327,6 +335,7 @@ impl SpaceSaving {
         let stored = Stored::new(&theirs.key.bytes, theirs.key.len);
         if budget.take(self.entries.len(), stored.weight()) {
             let slot = self.append(hash, stored, error);
+            self.side.join(slot, &Ops::default(), theirs);
             self.add(slot, &theirs.ops);
             return;
         }
@@ -335,6 +344,7 @@ impl SpaceSaving {
             Some((least, slot)) if least < upper => {
                 self.floor = self.floor.max(least);
                 self.replace(slot, hash, stored, error, budget);
+                self.side.join(slot, &Ops::default(), theirs);
                 self.add(slot, &theirs.ops);
             }
             _ => self.floor = self.floor.max(upper),
@@ -365,6 +375,7 @@ impl SpaceSaving {
                 key: entry.key.into_key(),
                 ops: counts.get(slot).copied().unwrap_or(widened(entry.ops)),
                 error: entry.error,
+                spread: self.side.spread(slot as u32).map(Box::new),
             })
             .collect();
         self.entries.shrink_to(2 * used);
@@ -372,6 +383,7 @@ impl SpaceSaving {
         self.index.shrink_to(2 * used, |_| 0);
         self.spill.clear();
         self.heap = BinaryHeap::new();
+        self.side.clear();
         (keys, std::mem::take(&mut self.floor))
     }
 }
@@ -530,8 +542,12 @@ mod tests {
         let mut left = budget(1);
         let mut ops = Ops::default();
         ops.0[Op::Insert as usize] = u64::from(u32::MAX);
-        let slice =
-            [KeySlice { key: Key { bytes: b"a".as_slice().into(), len: 1 }, ops, error: 0 }];
+        let slice = [KeySlice {
+            key: Key { bytes: b"a".as_slice().into(), len: 1 },
+            ops,
+            error: 0,
+            spread: None,
+        }];
         table.merge(&slice, 0, &mut left);
         table.observe(b"a", 1, Op::Insert, 1, &mut left);
         table.merge(&slice, 0, &mut left);
@@ -547,8 +563,12 @@ mod tests {
         let mut left = budget(1);
         let mut ops = Ops::default();
         ops.0[0] = 1 << 40;
-        let slice =
-            [KeySlice { key: Key { bytes: b"a".as_slice().into(), len: 1 }, ops, error: 0 }];
+        let slice = [KeySlice {
+            key: Key { bytes: b"a".as_slice().into(), len: 1 },
+            ops,
+            error: 0,
+            spread: None,
+        }];
         table.merge(&slice, 0, &mut left);
         table.observe(b"b", 1, Op::Lookup, 1, &mut left);
         let (keys, floor) = table.take();

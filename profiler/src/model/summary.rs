@@ -57,8 +57,19 @@ pub struct Window {
     pub start_unix_ns: u64,
     /// Length, ns.
     pub duration_ns: u64,
-    /// How much of it probes were attached, ns.
+    /// How much of it operations of maps were told, ns. Where that is not all of it, counts
+    /// and times are scaled to the whole, with margins.
     pub observed_ns: u64,
+    /// How much of it beginnings of waits were told, ns; absent where it is as much.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub locks_observed_ns: Option<u64>,
+    /// Windows in which operations were told; absent where they were all the time.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub windows: u64,
+    /// How much of the target's CPU time in windows went into probes, 0.05 to 1. Then it did
+    /// less in them than at other times, and scaled counts are lower bounds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slowed: Option<f64>,
     /// Records received.
     pub events: u64,
     /// Events that did not arrive or did not fit, by reason; empty when all is there.
@@ -93,6 +104,12 @@ pub struct Cost {
     /// That time over the target's CPU time, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target_cpu_share: Option<f64>,
+    /// What a hit with its record costs at the cheapest place, measured at the start, ns.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hit_ns: Option<u64>,
+    /// Most that `target_cpu_share` may be; absent where nothing limits it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_share: Option<f64>,
 }
 
 /// Operations by kind.
@@ -109,6 +126,13 @@ pub struct Ops {
     pub miss: u64,
     #[serde(skip_serializing_if = "is_zero", default)]
     pub promote: u64,
+}
+
+impl Window {
+    /// Whether figures are scaled from windows, so that margins go both ways.
+    pub fn is_sampled(&self) -> bool {
+        self.windows > 0 || self.locks_observed_ns.is_some()
+    }
 }
 
 impl Ops {
@@ -138,6 +162,12 @@ pub struct Map {
     pub label: Option<String>,
     /// Its operations.
     pub ops: Ops,
+    /// How far `ops` in all may be off (95%), in operations; absent when exact.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub margin: u64,
+    /// Too few operations were seen for a margin that could be trusted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub few: bool,
     /// Its elements at the end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub len: Option<u64>,
@@ -195,8 +225,11 @@ pub struct Key {
     pub ops: Ops,
     /// Its operations over the map's, 0 to 1.
     pub share: f64,
-    /// How far `ops` in all may be off, in operations; 0 when exact.
+    /// How far `ops` in all may be off (95%), in operations; 0 when exact.
     pub margin: u64,
+    /// Too few operations were seen for a margin that could be trusted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub few: bool,
     /// The key is longer than what was carried, and others may begin the same.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cut: bool,
@@ -227,6 +260,9 @@ pub struct Caller {
     /// How far `ops` in all may be off (95%), in operations; 0 when exact.
     #[serde(default)]
     pub margin: u64,
+    /// Too few operations were seen for a margin that could be trusted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub few: bool,
 }
 
 /// From where a map is used, and by which way that was reached.
@@ -413,8 +449,8 @@ pub struct Open {
     pub waited_ns: u64,
 }
 
-/// A distribution of times, ns. Count, sum, min and max are exact, percentiles
-/// within 1%.
+/// A distribution of times, ns. Count, sum, min and max are exact unless there is a margin,
+/// percentiles within 1%.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct H {
@@ -426,6 +462,15 @@ pub struct H {
     pub p99_ns: u64,
     pub p999_ns: u64,
     pub max_ns: u64,
+    /// How far `count` may be off (95%); absent when exact.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub margin: u64,
+    /// How far `sum_ns` may be off (95%), ns; absent when exact.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub margin_ns: u64,
+    /// Too few were seen for a margin that could be trusted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub few: bool,
 }
 
 /// Times of at least `lo_ns` and less than `hi_ns`.

@@ -67,6 +67,11 @@ impl<K: Ord, V: Row> Top<K, V> {
         dropped.iter().fold(0, |sum, (_, row)| sum.saturating_add(row.events()))
     }
 
+    /// All rows, by key, to be changed.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.0.iter_mut()
+    }
+
     /// All rows, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
@@ -204,7 +209,7 @@ impl Row for Waits {
 }
 
 /// Others' waits that are charged to one holder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Blamed {
     /// Those waits, or their parts in which it was the holder.
     pub blame: WaitHist,

@@ -14,8 +14,8 @@ fn meta(start: u64) -> SliceMeta {
     SliceMeta {
         start_unix_ns: start,
         duration_ns: 1_000,
-        observed_ns: 900,
-        locks_observed_ns: 900,
+        observed_ns: 1_000,
+        locks_observed_ns: 1_000,
         events: 10,
         hits: 12,
         probe_ns: 100,
@@ -115,7 +115,7 @@ fn a_session_sums_and_sorts() {
     assert_eq!(all.maps[1].callers[0].frames, [frame("main.inlined"), frame("main.get")]);
     assert_eq!(
         (all.window.duration_ns, all.window.observed_ns, all.window.events),
-        (3_000, 2_700, 30)
+        (3_000, 3_000, 30)
     );
     assert_eq!((all.window.start_unix_ns, all.target.pid), (0, 7));
     assert_eq!(all.window.cost.target_cpu_share, Some(0.25));

@@ -22,10 +22,10 @@ pub(super) fn render(summary: &Summary, by: By) -> Result<Vec<u8>, ReportError> 
 }
 
 /// The later of two summaries as a flame graph, red where there is more in a second of
-/// observed time than in the earlier one and blue where there is less.
+/// the run than in the earlier one and blue where there is less.
 pub fn render_diff(before: &Summary, after: &Summary, by: By) -> Result<Vec<u8>, ReportError> {
-    // As if the earlier one had been observed as long as the later.
-    let [was, is] = [before, after].map(|summary| summary.window.observed_ns.max(1) as f64);
+    // As if the earlier one had been as long as the later.
+    let [was, is] = [before, after].map(|summary| summary.window.duration_ns.max(1) as f64);
     let mut stacks: BTreeMap<String, [u64; 2]> = BTreeMap::new();
     for (side, (summary, scale)) in [(before, is / was), (after, 1.0)].into_iter().enumerate() {
         for (stack, weight) in folded::weights(summary, by) {

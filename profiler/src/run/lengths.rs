@@ -73,6 +73,7 @@ mod tests {
         let map = |map| MapSlice {
             map,
             ops: Ops::default(),
+            spread: None,
             unreadable: UnreadableKeys::default(),
             len: None,
             keys: Vec::new(),

@@ -32,7 +32,7 @@ pub(super) fn last() -> Summary {
         duration_ns: 1_000_000_000,
         observed_ns: 50_000_000,
         events: 23_145,
-        cost: Cost { probe_ns: 14_000_000, target_cpu_share: None },
+        cost: Cost { probe_ns: 14_000_000, ..Cost::default() },
         ..summary.window
     };
     summary.maps.truncate(2);

@@ -41,6 +41,8 @@ pub(super) enum Cell {
     Share(f64),
     /// Half the width of an interval that a figure is in.
     Within(u64),
+    /// Instead of a margin where too few were seen.
+    TooFew,
     /// A time of day, ns since the epoch.
     Clock(u64),
     /// Not known.
@@ -51,6 +53,11 @@ impl Cell {
     /// Text from elsewhere.
     pub(super) fn text(text: &str) -> Self {
         Self::Text(units::clean(text).into_owned())
+    }
+
+    /// Half the width of an interval, unless it would rest on too few events.
+    pub(super) fn within(margin: u64, few: bool) -> Self {
+        if few { Self::TooFew } else { Self::Within(margin) }
     }
 
     /// Text that may be absent.
@@ -79,6 +86,7 @@ impl Cell {
             Self::Time(ns) => units::time(*ns),
             Self::Share(of_one) => units::share(*of_one),
             Self::Within(n) => format!("±{}", units::count(*n)),
+            Self::TooFew => "too few".to_owned(),
             Self::Clock(unix_ns) => clock(*unix_ns),
         }
     }
@@ -90,7 +98,7 @@ impl Cell {
                 Figure::Number(*n as f64)
             }
             Self::Rate(figure) | Self::Share(figure) => Figure::Number(*figure),
-            Self::Absent => return None,
+            Self::Absent | Self::TooFew => return None,
         })
     }
 
@@ -98,9 +106,11 @@ impl Cell {
     /// when inverted.
     fn order(&self, other: &Self, inverted: bool) -> Ordering {
         let order = match (self, other) {
-            (Self::Absent, Self::Absent) => return Ordering::Equal,
+            (Self::Absent, Self::Absent) | (Self::TooFew, Self::TooFew) => return Ordering::Equal,
             (Self::Absent, _) => return Ordering::Greater,
             (_, Self::Absent) => return Ordering::Less,
+            (Self::TooFew, _) => return Ordering::Greater,
+            (_, Self::TooFew) => return Ordering::Less,
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
             (Self::Count(a), Self::Count(b))
             | (Self::Margin(a), Self::Margin(b))

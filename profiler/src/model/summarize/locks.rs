@@ -35,7 +35,7 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
         read: told(&lock.read),
         write: told(&lock.write),
         hold: (!lock.hold.is_empty()).then(|| lock.hold.h()),
-        attributed_ns: lock.attributed_ns,
+        attributed_ns: lock.attributed_ns.min(lock.wait.sum_ns()),
         blamed_ns: lock.blamed_ns,
         waiters: waiters(naming, tables, id, &pairs),
         holders: holders(naming, tables, id),

@@ -12,6 +12,7 @@ use crate::model::key_text::is_cut;
 use crate::model::sample::{Counts, Sample, margin};
 use crate::model::session::MapSum;
 use crate::model::sizes::Size;
+use crate::model::spread::Spread;
 use crate::model::summary::{Caller, Key, Map, MapSize, OpStack};
 use crate::model::{self, Frame, MapId, MapKey, StackId, Tables, UnreadableKeys, slice};
 
@@ -38,6 +39,8 @@ pub(super) fn summary(
         type_name: info.and_then(|info| info.type_name.clone()),
         label: info.and_then(|info| info.label.clone()),
         ops: map.ops.into(),
+        margin: map.spread.map_or(0, |it| it.margin(map.ops.total())),
+        few: map.spread.is_some_and(|it| it.is_few()),
         len: len.map(|(_, now)| now),
         len_first: len.map(|(first, _)| first),
         sizes: if len.is_some() { size_summaries(map) } else { Vec::new() },
@@ -46,7 +49,7 @@ pub(super) fn summary(
         keys: key_summaries(naming, tables, id, map, keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
         keys_floor: map.keys_floor.unwrap_or(map.keys.floor()),
-        callers: caller_summaries(naming, &map.callers, &map.ops, Some(&map.sample)),
+        callers: caller_summaries(naming, &map.callers, &All::of(map), Some(&map.sample)),
         stacks: stack_summaries(naming, tables, id, map),
     }
 }
@@ -100,13 +103,13 @@ fn key_summaries(
     map: &MapSum,
     keys: usize,
 ) -> Vec<Key> {
-    type Row<'a> = (Name<'a>, slice::Ops, u64);
+    type Row<'a> = (Name<'a>, slice::Ops, u64, Option<Spread>);
     let by_ops = |a: &Row, b: &Row| b.1.total().cmp(&a.1.total()).then_with(|| a.0.cmp(&b.0));
     let times = times(naming, tables, id);
     let mut slowest = slowest(&times, keys);
     let mut rows: Vec<Row> = Vec::new();
-    for (bytes, len, ops, error) in map.keys.iter() {
-        rows.push(((bytes, len), ops, error));
+    for ((bytes, len, ops, error), spread) in map.keys.iter().zip(map.keys.spreads()) {
+        rows.push(((bytes, len), ops, error, spread));
         // All rows at once would take as much memory as the table itself.
         if rows.len() >= keys.saturating_mul(2).saturating_add(ROWS_AT_ONCE) {
             rows.select_nth_unstable_by(keys, by_ops);
@@ -126,22 +129,25 @@ fn key_summaries(
     rows.truncate(keys);
     rows.extend(slow);
     // What is left has no place in the table of operations.
-    rows.extend(slowest.into_keys().map(|name| (name, slice::Ops::default(), map.keys.floor())));
+    let floor = map.keys.floor();
+    rows.extend(slowest.into_keys().map(|name| (name, slice::Ops::default(), floor, None)));
     rows.sort_unstable_by(by_ops);
     let total = map.ops.total().max(1) as f64;
     rows.into_iter()
-        .map(|((bytes, len), ops, error)| {
+        .map(|((bytes, len), ops, error, spread)| {
             let key = model::Key { bytes: bytes.into(), len };
             let times = times.get(&(bytes, len)).copied().unwrap_or_default();
             let text = naming.key_text(id, &key);
             let cut = is_cut(&key);
-            let callers = key_caller_summaries(naming, tables, &MapKey { map: id, key }, &ops);
+            let all = All { ops, told: 1.0, spread };
+            let callers = key_caller_summaries(naming, tables, &MapKey { map: id, key }, &all);
             Key {
                 key: text,
                 type_name: naming.map(id).and_then(|info| info.key_type.clone()),
                 ops: ops.into(),
                 share: (ops.total() as f64 / total).min(1.0),
-                margin: error,
+                margin: error.saturating_add(spread.map_or(0, |it| it.margin(ops.total()))),
+                few: spread.is_some_and(|it| it.is_few()),
                 cut,
                 wait: times.wait.map(WaitHist::h),
                 blame: times.blame.map(WaitHist::h),
@@ -153,12 +159,34 @@ fn key_summaries(
         .collect()
 }
 
+/// All operations of a map or of a key.
+struct All {
+    ops: slice::Ops,
+    /// What part of the counts of call sites was seen: those of maps are scaled from
+    /// windows, those of keys are not.
+    told: f64,
+    spread: Option<Spread>,
+}
+
+impl All {
+    fn of(map: &MapSum) -> Self {
+        let MapSum { ops, spread, .. } = *map;
+        let told = |it: Spread| (f64::from(it.seen) / ops.total().max(1) as f64).min(1.0);
+        Self { ops, told: spread.map_or(1.0, told), spread }
+    }
+
+    fn counts<'a>(&'a self, here: &'a slice::Ops, sampled: &'a slice::Ops) -> Counts<'a> {
+        let &Self { ref ops, told, spread } = self;
+        Counts { here, sampled, all: ops, told, spread }
+    }
+}
+
 /// Where one key is used, as far as that was told.
 fn key_caller_summaries(
     naming: &Naming<'_>,
     tables: &Tables,
     key: &MapKey,
-    all: &slice::Ops,
+    all: &All,
 ) -> Vec<Caller> {
     let rows = tables.key_sites.range((key.clone(), 0)..).take_while(|((of, _), _)| of == key);
     let mut callers = Callers::default();
@@ -197,7 +225,7 @@ fn slowest<'a>(times: &BTreeMap<Name<'a>, Times<'a>>, keys: usize) -> BTreeMap<N
 fn caller_summaries(
     naming: &Naming<'_>,
     callers: &Callers,
-    all: &slice::Ops,
+    all: &All,
     sample: Option<&Sample>,
 ) -> Vec<Caller> {
     let mut places: HashMap<Vec<Frame>, Vec<(u64, slice::Ops)>> = HashMap::new();
@@ -216,10 +244,10 @@ fn caller_summaries(
             here.add(ops);
         }
         let first = callers.iter().map(|(address, _)| *address).min();
-        let counts = Counts { here: &here, sampled: &sampled, all };
+        let counts = all.counts(&here, &sampled);
         let margin = margin(counts, CALLERS_PER_TICK, sample.map(|it| (it, &callers[..])));
-        let ops = scaled(counts).into();
-        (here.total(), first, Caller { frames, ops, margin })
+        let ops = counts.scaled().into();
+        (here.total(), first, Caller { frames, ops, margin, few: counts.is_few() })
     });
     let mut places: Vec<_> = places.collect();
     places.sort_by_key(|(sampled, first, _)| (Reverse(*sampled), *first));
@@ -248,24 +276,14 @@ fn stack_summaries(naming: &Naming<'_>, tables: &Tables, id: MapId, map: &MapSum
     stacks
         .into_iter()
         .map(|(stack, ops)| {
-            let counts = Counts { here: &ops, sampled: &sampled, all: &map.ops };
+            let all = All { told: 1.0, ..All::of(map) };
+            let counts = all.counts(&ops, &sampled);
             OpStack {
                 stack: naming.stack_frames(stack),
                 samples: ops.all(),
                 margin: margin(counts, STACKS_PER_TICK, None),
-                ops: scaled(counts).into(),
+                ops: counts.scaled().into(),
             }
         })
         .collect()
-}
-
-/// The sampled operations of a place as a part of all, kind by kind.
-fn scaled(counts: Counts<'_>) -> slice::Ops {
-    let mut scaled = slice::Ops::default();
-    for (index, count) in scaled.0.iter_mut().enumerate() {
-        let [part, of, whole] =
-            [counts.here, counts.sampled, counts.all].map(|ops| u128::from(ops.0[index]));
-        *count = (part * whole).checked_div(of).unwrap_or(0) as u64;
-    }
-    scaled
 }

@@ -54,12 +54,35 @@ fn window(target: &TargetInfo, sum: &Sum) -> Window {
         start_unix_ns: sum.start_unix_ns,
         duration_ns: sum.duration_ns,
         observed_ns: sum.observed_ns,
+        locks_observed_ns: Some(sum.locks_observed_ns).filter(|ns| *ns != sum.observed_ns),
+        windows: u64::from(sum.windows),
+        slowed: slowed(sum),
         events: sum.events,
         lost: sum.lost.clone(),
-        cost: Cost { probe_ns: sum.probe_ns, target_cpu_share: sum.cpu.and_then(share) },
+        cost: Cost {
+            probe_ns: sum.probe_ns,
+            target_cpu_share: sum.cpu.and_then(share),
+            hit_ns: Some(target.hit_ns).filter(|ns| *ns > 0),
+            max_share: target.max_overhead_ppm.map(|ppm| f64::from(ppm) / 1e6),
+        },
         attribution: attribution(sum.locks.values()),
         not_included: target.not_included.clone(),
     }
+}
+
+/// Windows that it takes for their CPU time to tell something: it is counted by the tick.
+const MOST_UNSURE: u32 = 20;
+/// The least share that is told.
+const LEAST_SLOWED: f64 = 0.05;
+
+/// How much of the target's CPU time in windows went into probes, where it is a part worth
+/// telling.
+fn slowed(sum: &Sum) -> Option<f64> {
+    if sum.windows < MOST_UNSURE || sum.window_cpu_ns == 0 {
+        return None;
+    }
+    let share = sum.window_probe_ns as f64 / sum.window_cpu_ns as f64;
+    (share >= LEAST_SLOWED).then_some(share.min(1.0))
 }
 
 fn attribution<'a>(locks: impl Iterator<Item = &'a LockSlice>) -> Option<Attribution> {

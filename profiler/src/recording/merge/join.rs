@@ -99,11 +99,15 @@ fn side_by_side(parts: &[Slice]) -> Slice {
     let all: Vec<&Slice> = parts.iter().collect();
     let mut joined = merged(&all, &LIMITS);
     let sum = |of: fn(&Slice) -> u64| parts.iter().fold(0, |sum, it| sum + u128::from(of(it)));
-    let (observed, duration) = (sum(|it| it.observed_ns), sum(|it| it.duration_ns));
+    let duration = sum(|it| it.duration_ns);
     joined.start_unix_ns = parts.iter().map(|it| it.start_unix_ns).min().unwrap_or(0);
     joined.duration_ns = parts.iter().map(|it| it.duration_ns).max().unwrap_or(0);
-    let mean = (u128::from(joined.duration_ns) * observed).checked_div(duration).unwrap_or(0);
-    joined.observed_ns = u64::try_from(mean).unwrap_or(u64::MAX);
+    let mean = |observed: u128| {
+        let mean = u128::from(joined.duration_ns).saturating_mul(observed).checked_div(duration);
+        u64::try_from(mean.unwrap_or(0)).unwrap_or(u64::MAX)
+    };
+    (joined.observed_ns, joined.locks_observed_ns) =
+        (mean(sum(|it| it.observed_ns)), mean(sum(|it| it.locks_observed_ns)));
     open_waits(&mut joined, parts);
     joined
 }

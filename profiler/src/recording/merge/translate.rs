@@ -312,8 +312,7 @@ fn joined(keys: impl Iterator<Item = KeySlice>) -> Vec<KeySlice> {
     for row in keys {
         if let Some(&place) = places.get(&row.key) {
             let known: &mut KeySlice = &mut all[place];
-            known.ops.add(&row.ops);
-            known.error = known.error.saturating_add(row.error);
+            known.add(&row);
         } else {
             places.insert(row.key.clone(), all.len());
             all.push(row);

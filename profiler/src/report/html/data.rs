@@ -60,15 +60,26 @@ struct WindowData {
     probe_ns: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_cpu_share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hit_ns: Option<u64>,
+    /// Margins go both ways.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sampled: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    windows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slowed: Option<f64>,
     /// Wait in all, ns, and the shares of it that belong to keys and to known holders.
     #[serde(skip_serializing_if = "Option::is_none")]
     attribution: Option<(u64, f64, f64)>,
     not_included: Vec<String>,
 }
 
-/// [`H`] in the order of its fields.
+/// [`H`] in the order of its fields, without its margins where it is exact.
 #[derive(Debug, Serialize)]
-struct Times([u64; 8]);
+struct Times(Vec<u64>);
 
 /// Edges of bars, ns, one more than there are bars; and how many each has.
 #[derive(Debug, Serialize)]
@@ -94,6 +105,10 @@ struct MapData {
     address: Option<String>,
     #[serde(flatten)]
     ops: OpsData,
+    #[serde(skip_serializing_if = "is_zero")]
+    margin: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    few: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     len: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +140,8 @@ struct KeyData {
     #[serde(skip_serializing_if = "is_zero")]
     margin: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    few: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     wait: Option<Times>,
@@ -149,6 +166,8 @@ struct SiteData {
     share: f64,
     #[serde(skip_serializing_if = "is_zero")]
     margin: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    few: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -293,6 +312,11 @@ fn window(summary: &Summary) -> WindowData {
         lost: window.lost.iter().map(|(reason, n)| (text(reason), *n)).collect(),
         probe_ns: window.cost.probe_ns,
         target_cpu_share: window.cost.target_cpu_share,
+        max_share: window.cost.max_share,
+        hit_ns: window.cost.hit_ns,
+        sampled: window.is_sampled(),
+        windows: window.windows,
+        slowed: window.slowed,
         attribution: window.attribution.map(told),
         not_included: window.not_included.iter().map(|what| text(what)).collect(),
     }
@@ -333,6 +357,8 @@ impl Making<'_> {
             type_name: map.type_name.as_deref().map(text),
             address: map.address.clone(),
             ops: ops(&map.ops),
+            margin: map.margin,
+            few: map.few,
             len: map.len,
             len_first: map.len_first,
             sizes: map.sizes.clone(),
@@ -364,6 +390,7 @@ impl Making<'_> {
             ops: ops(&key.ops),
             share: key.share,
             margin: key.margin,
+            few: key.few,
             cut: key.cut,
             wait: key.wait.map(times),
             blame: key.blame.map(times),
@@ -380,6 +407,7 @@ impl Making<'_> {
             ops: ops(&caller.ops),
             share: part(caller.ops.total(), all),
             margin: caller.margin,
+            few: caller.few,
         };
         callers.iter().map(site).collect()
     }
@@ -487,6 +515,7 @@ fn unread(map: &Map, reason: &str, n: u64) -> KeyData {
         ops: OpsData { kinds: BTreeMap::new(), total: n },
         share: part(n, map.ops.total()),
         margin: 0,
+        few: false,
         cut: false,
         wait: None,
         blame: None,
@@ -526,7 +555,12 @@ fn ops(ops: &Ops) -> OpsData {
 }
 
 fn times(h: H) -> Times {
-    Times([h.count, h.sum_ns, h.min_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.p999_ns, h.max_ns])
+    let mut times =
+        vec![h.count, h.sum_ns, h.min_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.p999_ns, h.max_ns];
+    if h.margin > 0 {
+        times.extend([h.margin, h.margin_ns]);
+    }
+    Times(times)
 }
 
 fn bars(hist: &WaitHist, most: usize) -> Option<Bars> {

@@ -124,7 +124,7 @@ impl<'a, R: Copy + 'a> Columns<'a, R> {
 
     /// A column for each figure of a distribution that may be missing.
     pub(super) fn times(self, prefix: &'static str, get: fn(R) -> Option<&'a H>) -> Self {
-        const FIGURES: [Figure<H>; 8] = [
+        const FIGURES: [Figure<H>; 10] = [
             ("count", |h| h.count),
             ("sum_ns", |h| h.sum_ns),
             ("min_ns", |h| h.min_ns),
@@ -133,6 +133,8 @@ impl<'a, R: Copy + 'a> Columns<'a, R> {
             ("p99_ns", |h| h.p99_ns),
             ("p999_ns", |h| h.p999_ns),
             ("max_ns", |h| h.max_ns),
+            ("margin", |h| h.margin),
+            ("margin_ns", |h| h.margin_ns),
         ];
         FIGURES.into_iter().fold(self, |columns, (name, of)| {
             columns.int(format!("{prefix}_{name}"), move |row| get(row).map(of))

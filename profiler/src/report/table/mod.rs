@@ -121,6 +121,7 @@ fn keys(summary: &Summary) -> Grid<'_> {
         .ops(|(_, key)| &key.ops)
         .float("share", |(_, key)| key.share)
         .int("margin", |(_, key)| Some(key.margin))
+        .flag("few", |(_, key)| key.few)
         .times("wait", |(_, key)| key.wait.as_ref())
         .times("blame", |(_, key)| key.blame.as_ref())
         .of(rows)
@@ -136,6 +137,8 @@ fn maps(summary: &Summary) -> Grid<'_> {
         .int("len", |map| map.len)
         .int("len_first", |map| map.len_first)
         .ops(|map| &map.ops)
+        .int("margin", |map| Some(map.margin))
+        .flag("few", |map| map.few)
         .int("unreadable_keys", |map| Some(map.unreadable_keys))
         .int("keys_tracked", |map| Some(map.keys_tracked))
         .of(summary.maps.iter())
@@ -158,6 +161,7 @@ fn locks(summary: &Summary) -> Grid<'_> {
         .int("blamed_ns", |lock| Some(lock.blamed_ns))
         .int("open_waits", |lock| Some(lock.open_waits))
         .int("open_max_ns", |lock| Some(lock.open_max_ns))
+        .flag("few", |lock| lock.wait.few)
         .of(summary.locks.iter())
 }
 
@@ -173,6 +177,7 @@ fn callers(summary: &Summary) -> Grid<'_> {
         .owned("stack", |(_, at)| stack(&at.frames))
         .ops(|(_, at)| &at.ops)
         .int("margin", |(_, at)| Some(at.margin))
+        .flag("few", |(_, at)| at.few)
         .of(rows)
 }
 

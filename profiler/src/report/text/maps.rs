@@ -1,8 +1,10 @@
 //! Maps: operations, length and growth, keys with their waits, and call sites.
 
-use super::{COLUMNS, MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, some, title};
+use super::{
+    COLUMNS, MOST_OBJECTS, MOST_PLACES, Page, SMALL, margin_text, part, place, some, title,
+};
 use crate::model::names::{map_name, unreadable};
-use crate::model::summary::{Caller, H, Key, Map, Ops};
+use crate::model::summary::{Caller, H, Key, Map, Window};
 use crate::units::{clean, count, head, share, time, width};
 
 /// Keys of a map.
@@ -10,7 +12,7 @@ const MOST_KEYS: usize = 10;
 /// Further keys of a map, which have fewer operations but the longest waits.
 const MOST_SLOW_KEYS: usize = 5;
 
-pub(super) fn write(page: &mut Page, maps: &[Map]) {
+pub(super) fn write(page: &mut Page, window: &Window, maps: &[Map]) {
     page.gap();
     if maps.is_empty() {
         page.line("MAPS  none: no map operation was seen");
@@ -20,20 +22,21 @@ pub(super) fn write(page: &mut Page, maps: &[Map]) {
     let all = maps.iter().fold(0, |sum: u64, map| sum.saturating_add(map.ops.total()));
     for map in maps.iter().take(MOST_OBJECTS) {
         page.line(&format!("{:<4} {}", map.id, title(&map_name(map), map.address.as_deref())));
-        page.line(&format!("     {}", ops_text(&map.ops)));
+        page.line(&format!("     {}", ops_text(map, window.slowed.is_some())));
         if let Some(size) = size_text(map) {
             page.line(&format!("     {size}"));
         }
         if map.ops.total() >= all / SMALL {
-            keys(page, map);
+            keys(page, map, window.is_sampled());
             callers(page, &map.callers);
         }
     }
     page.more("", maps.len() as u64, MOST_OBJECTS, "maps");
 }
 
-/// `105 operations: 100 lookup, 5 insert`
-fn ops_text(ops: &Ops) -> String {
+/// `105 operations: 100 lookup, 5 insert`, `≥105k ±2.1k operations: …`
+fn ops_text(map: &Map, slowed: bool) -> String {
+    let ops = &map.ops;
     let kinds = [
         (ops.lookup, "lookup"),
         (ops.insert, "insert"),
@@ -43,7 +46,14 @@ fn ops_text(ops: &Ops) -> String {
     ];
     let used = kinds.iter().filter(|(n, _)| *n > 0);
     let used: Vec<String> = used.map(|(n, kind)| format!("{} {kind}", count(*n))).collect();
-    let all = some(ops.total(), "operation", "operations");
+    let least = if slowed { "≥" } else { "" };
+    let off = match margin_text(map.margin, map.few) {
+        off if off.is_empty() => off,
+        off => format!("{off} "),
+    };
+    let n = ops.total();
+    let all =
+        format!("{least}{} {off}{}", count(n), if n == 1 { "operation" } else { "operations" });
     if used.is_empty() { all } else { format!("{all}: {}", used.join(", ")) }
 }
 
@@ -75,24 +85,26 @@ fn size_text(map: &Map) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", ") + &against.unwrap_or_default())
 }
 
-fn keys(page: &mut Page, map: &Map) {
+fn keys(page: &mut Page, map: &Map, sampled: bool) {
     if map.keys.is_empty() && map.unreadable.is_empty() {
         return;
     }
     let shown = shown(&map.keys);
     let exact = shown.iter().all(|key| key.margin == 0);
     let timed = shown.iter().any(|key| spent_ns(key) > 0);
-    page.line(match (exact, timed) {
-        (true, false) => "     by key",
-        (false, false) => "     by key (+n: up to n more)",
-        (_, true) => "     by key; its waits for locks, and others' waits while it held one",
-    });
+    let more = match (exact, sampled) {
+        (true, _) => "",
+        (false, false) => "(+n: up to n more)",
+        (false, true) => "(±n: 95% interval)",
+    };
     if timed {
-        let more = if exact { "" } else { "(+n: up to n more)" };
+        page.line("     by key; its waits for locks, and others' waits while it held one");
         page.line(&format!("       share     ops           wait   blame  key  {more}"));
+    } else {
+        page.line(format!("     by key {more}").trim_end());
     }
     for key in &shown {
-        page.line(&key_line(key, timed));
+        page.line(&key_line(key, timed, sampled));
     }
     for (reason, &n) in &map.unreadable {
         let part = n as f64 / map.ops.total().max(1) as f64;
@@ -121,8 +133,11 @@ fn spent_ns(key: &Key) -> u64 {
     sum(key.wait).saturating_add(sum(key.blame))
 }
 
-fn key_line(key: &Key, timed: bool) -> String {
-    let margin = if key.margin == 0 { String::new() } else { format!("+{}", count(key.margin)) };
+fn key_line(key: &Key, timed: bool, sampled: bool) -> String {
+    let margin = match key.margin {
+        n if n > 0 && !sampled => format!("+{}", count(n)),
+        n => margin_text(n, key.few),
+    };
     let ops = count(key.ops.total());
     let sum = |h: Option<H>| h.map(|h| time(h.sum_ns)).unwrap_or_default();
     let spent = [&*sum(key.wait), &*sum(key.blame)];
@@ -152,8 +167,7 @@ fn callers(page: &mut Page, callers: &[Caller]) {
     for caller in callers.iter().take(MOST_PLACES) {
         let n = caller.ops.total();
         let place = caller_text(caller, callers);
-        let margin =
-            if caller.margin > 0 { format!("±{}", count(caller.margin)) } else { String::new() };
+        let margin = margin_text(caller.margin, caller.few);
         page.line(&format!("      {:>6} {:>7} {margin:<5} {place}", part(n, all), count(n)));
     }
     page.more("       ", callers.len() as u64, MOST_PLACES, "call sites");

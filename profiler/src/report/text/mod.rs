@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::model::Frame;
 use crate::model::names::short;
-use crate::model::summary::{H, Runtime, Summary};
+use crate::model::summary::{H, Runtime, Summary, Window};
 use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
 
 /// Widest line.
@@ -31,7 +31,7 @@ pub(super) fn render(summary: &Summary) -> String {
     if summary.maps.is_empty() && summary.locks.is_empty() {
         nothing(&mut page, summary);
     } else {
-        maps::write(&mut page, &summary.maps);
+        maps::write(&mut page, &summary.window, &summary.maps);
         locks::write(&mut page, summary);
     }
     page.0
@@ -84,7 +84,7 @@ fn header(page: &mut Page, summary: &Summary) {
     page.line(&format!(
         "window   {}, observed {}, {} events{}",
         time(window.duration_ns),
-        part(window.observed_ns, window.duration_ns),
+        observed(window),
         count(window.events),
         speed.map(|speed| format!(", {} per second", rate(speed))).unwrap_or_default(),
     ));
@@ -92,7 +92,15 @@ fn header(page: &mut Page, summary: &Summary) {
     let cpu = window.cost.target_cpu_share;
     let cpu = cpu.map(|cpu| format!(", {} of the target's CPU time", share(cpu)));
     let cost = time(window.cost.probe_ns);
-    page.line(&format!("cost     about {cost} in probes{}", cpu.unwrap_or_default()));
+    let most = window.cost.max_share.map(|most| format!(" (at most {})", share(most)));
+    let hit = window.cost.hit_ns.map(|hit| format!(", {} a hit", time(hit)));
+    page.line(&format!(
+        "cost     about {cost} in probes{}{}{}",
+        cpu.unwrap_or_default(),
+        most.unwrap_or_default(),
+        hit.unwrap_or_default()
+    ));
+    sampling(page, window);
 
     let lost = window
         .lost
@@ -102,6 +110,47 @@ fn header(page: &mut Page, summary: &Summary) {
     page.paragraph("lost     ", if lost.is_empty() { "nothing" } else { &lost });
     if !window.not_included.is_empty() {
         page.paragraph("without  ", &window.not_included.join("; "));
+    }
+}
+
+/// `100%`, `1.1% in 98 windows`
+fn observed(window: &Window) -> String {
+    let of = |ns| part(ns, window.duration_ns);
+    let maps = match window.windows {
+        0 => of(window.observed_ns),
+        n => format!("{} in {}", of(window.observed_ns), some(n, "window", "windows")),
+    };
+    match window.locks_observed_ns {
+        Some(locks) => format!("{maps}, locks {}", of(locks)),
+        None => maps,
+    }
+}
+
+/// What figures are that were scaled.
+fn sampling(page: &mut Page, window: &Window) {
+    if !window.is_sampled() {
+        return;
+    }
+    page.paragraph(
+        "sampled  ",
+        "figures are scaled from what was observed; ±n is half the width of a 95% interval",
+    );
+    if let Some(slowed) = window.slowed {
+        let why = format!(
+            "while it is observed the target spends {} of its CPU time in probes and does less, so \
+             operations are at least (≥) what is shown",
+            share(slowed)
+        );
+        page.paragraph("         ", &why);
+    }
+}
+
+/// How far a figure may be off: nothing where it is exact.
+fn margin_text(margin: u64, few: bool) -> String {
+    match margin {
+        _ if few => "too few".to_owned(),
+        0 => String::new(),
+        n => format!("±{}", count(n)),
     }
 }
 
@@ -174,7 +223,12 @@ fn short_key(key: &str) -> String {
 fn times_text(h: &H, one: &str, many: &str) -> String {
     let times = [("p50", h.p50_ns), ("p90", h.p90_ns), ("p99", h.p99_ns), ("max", h.max_ns)];
     let times = times.map(|(name, ns)| format!("{name} {}", time(ns))).join(", ");
-    format!("{}, {} in all: {times}", some(h.count, one, many), time(h.sum_ns))
+    let many = if h.count == 1 { one } else { many };
+    let off = |text: String| if text.is_empty() { text } else { format!(" {text}") };
+    let in_count = off(margin_text(h.margin, h.few));
+    let in_sum =
+        if h.few || h.margin_ns == 0 { String::new() } else { format!(" ±{}", time(h.margin_ns)) };
+    format!("{}{in_count} {many}, {}{in_sum} in all: {times}", count(h.count), time(h.sum_ns))
 }
 
 /// `1 wait`, `39.5k waits`

@@ -105,6 +105,7 @@ pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
         );
     }
     parts.extend(cost(summary));
+    parts.extend(slowed(summary));
     parts.push(Part::new(4, spark("events", &picture.steps, |step| step.events, look)));
     parts.push(Part::new(5, spark("waits", &picture.steps, |step| step.wait_ns, look)));
     parts::line(parts, "  ", width, look)
@@ -113,12 +114,27 @@ pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
 fn cost(summary: &Summary) -> Option<Part> {
     let window = &summary.window;
     if let Some(share) = window.cost.target_cpu_share {
-        let share = units::share(share);
-        return Some(Part::new(3, format!("probes {share} CPU")).or(format!("cost {share}")));
+        let mut long = units::share(share);
+        if let Some(most) = window.cost.max_share {
+            long = format!("{long} of {}", units::share(most));
+        }
+        let hit = window.cost.hit_ns.map(|hit| format!("  hit {}", units::time(hit)));
+        let text = format!("probes {long} CPU{}", hit.unwrap_or_default());
+        return Some(Part::new(3, text).or(format!("cost {}", units::share(share))));
     }
     let per_second = units::per_second(window.cost.probe_ns, window.duration_ns)?;
     let time = units::time(per_second as u64);
     Some(Part::new(3, format!("probes {time} CPU per s")).or(format!("cost {time}/s")))
+}
+
+/// Where the target does less while it is watched.
+fn slowed(summary: &Summary) -> Option<Part> {
+    let share = units::share(summary.window.slowed?);
+    Some(
+        Part::new(3, format!("slowed {share} while observed: operations ≥"))
+            .or("operations ≥")
+            .styled(STRONG),
+    )
 }
 
 /// The newest intervals.

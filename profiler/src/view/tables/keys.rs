@@ -50,6 +50,7 @@ impl<'a> KeyRow<'a> {
 /// One row per key, of the map with this id or of all.
 pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangement) -> Grid {
     let span = summary.window.duration_ns;
+    let sampled = summary.window.is_sampled();
     let items: Vec<KeyRow<'_>> = rows(summary, of).collect();
     // Made once for all of their keys.
     let names: HashMap<&str, String> = summary
@@ -66,7 +67,7 @@ pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangemen
         (Head::figure("share", 2), &|r| Cell::Share(r.share)),
         (Head::figure("ops/s", 4).named("ops.rate"), &|r| Cell::rate(r.ops, span)),
         (Head::figure(OPS, 1), &|r| Cell::Count(r.ops)),
-        (Head::figure("margin", 3), &|r| r.cell(|k| Cell::Margin(k.margin))),
+        (Head::figure("margin", 3), &|r| r.cell(|k| margin(k, sampled))),
         (Head::figure(WAIT, 4).named("wait.sum"), &|r| r.cell(|k| spent(k.wait))),
         (Head::figure("blame", 4).named("blame.sum"), &|r| r.cell(|k| spent(k.blame))),
         (Head::figure("lookup", 6).named("ops.lookup"), &|r| r.cell(|k| Cell::Count(k.ops.lookup))),
@@ -93,6 +94,11 @@ pub(in crate::view) fn keys(summary: &Summary, of: Option<&str>, by: &Arrangemen
     let shown = if of.is_some() { &columns[..22] } else { &columns[..] };
     let id = |row: &KeyRow<'_>| RowId::Key(row.map.id.clone(), row.name.clone().into_owned());
     Grid::new(&items, id, shown, by)
+}
+
+/// Without windows it is certain, and goes one way.
+fn margin(key: &Key, sampled: bool) -> Cell {
+    if sampled { Cell::within(key.margin, key.few) } else { Cell::Margin(key.margin) }
 }
 
 /// Rows of the map with this id or of all.

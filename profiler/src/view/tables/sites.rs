@@ -26,7 +26,7 @@ pub(in crate::view) fn sites(summary: &Summary, by: &Arrangement) -> Grid {
             }),
             (Head::figure("ops/s", 4).named("ops.rate"), &|(_, c)| Cell::rate(c.ops.total(), span)),
             (Head::figure(OPS, 1), &|(_, c)| Cell::Count(c.ops.total())),
-            (Head::figure("margin", 3), &|(_, c)| Cell::Within(c.margin)),
+            (Head::figure("margin", 3), &|(_, c)| Cell::within(c.margin, c.few)),
             (Head::figure("lookup", 7).named("ops.lookup"), &|(_, c)| Cell::Count(c.ops.lookup)),
             (Head::figure("insert", 8).named("ops.insert"), &|(_, c)| Cell::Count(c.ops.insert)),
             (Head::figure("delete", 9).named("ops.delete"), &|(_, c)| Cell::Count(c.ops.delete)),

@@ -7,6 +7,11 @@ const rate = column("rate");
 const time = column("time");
 const share = column("share");
 const margin = column("margin");
+const within = column("within");
+
+/** What has too few events for a margin is less certain than all that has one. */
+const marginOf = (row) => (row.few ? Infinity : row.margin || undefined);
+const ofInterval = "half the width of the 95% interval";
 
 /** Absent where there is nothing of it. */
 const some0 = (n) => n || undefined;
@@ -19,6 +24,7 @@ const MAP_COLUMNS = [
   text("id", "Id", (map) => map.id),
   text("map", "Map", (map) => map.name),
   opsRate, ops,
+  within("±", "±", marginOf, ofInterval),
   ...kindColumns("lookup", "insert", "delete", "iterate", "clear", "grow").map((kind) =>
     ({ ...kind, of: (map) => map[kind.id] ?? 0 })),
   count("len", "len", (map) => map.len, "elements at the end"),
@@ -40,7 +46,7 @@ const KEY_COLUMNS = [
   text("key", "Key", (key) => key.key),
   share("share", "share", (key) => key.share, "of the map's operations"),
   opsRate, ops,
-  margin("margin", "margin", (key) => key.margin || undefined, "up to so many operations more"),
+  margin("margin", "margin", marginOf, DATA.window.sampled ? ofInterval : "up to so many operations more"),
   time("wait", "wait", (key) => key.wait?.sum, "waits for locks that belong to this key"),
   time("blame", "blame", (key) => key.blame?.sum, "others' waits while a lock was held for this key"),
   ...waitColumns((key) => key.wait, "wait").filter(({ id }) => id === "wait.p99" || id === "wait.max"),
@@ -73,7 +79,7 @@ const SITE_COLUMNS = [
   text("place", "Call site", (site) => placeText(site.stack)),
   share("share", "share", (site) => site.share, "of the map's operations"),
   opsRate, ops,
-  count("±", "±", (site) => site.margin || undefined, "half the width of the 95% interval"),
+  within("±", "±", marginOf, ofInterval),
   ...kindColumns("lookup", "insert", "delete", "iterate", "clear"),
   text("map", "Map", (site) => site.map.name),
   text("id", "Id", (site) => site.map.id),

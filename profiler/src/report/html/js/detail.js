@@ -41,13 +41,19 @@ function aboutMap(map) {
   ];
 }
 
+/** How far operations may be off that are scaled. */
+function offText(row) {
+  if (row.few) return ", too few seen to say how far that is off";
+  return row.margin ? ` ±${countText(row.margin)}` : ", exact";
+}
+
 function aboutKey(key) {
   const why = "A probe cannot wait for memory that the program has yet to touch or that is away, and pointers may lead nowhere.";
   return [
     key.cut ? el("p", {}, "Longer than what was carried: keys that begin the same may be counted as one.") : null,
     facts([["in", el("a", { href: key.map.href }, foreign(`${key.map.id} ${key.map.name}`))],
       ["type", key.type && foreign(key.type)],
-      ["operations", `${countText(key.ops)}, ${key.margin ? `up to ${countText(key.margin)} more` : "exact"}`],
+      ["operations", countText(key.ops) + (DATA.window.sampled || !key.margin ? offText(key) : `, up to ${countText(key.margin)} more`)],
       ["share", `${shareText(key.share)} of the map's`]]),
     key.unreadable ? el("p", {}, why) : operations(key),
     histogram("Waited for locks", key.wait, key.wait_bars),
@@ -66,7 +72,7 @@ function aboutLock(lock) {
     facts([["kind", lock.kind], ["address", lock.address],
       ["guards", lock.maps && lock.maps.map((id, at) => [at > 0 ? ", " : "",
         el("a", { href: MAPS.get(id)?.href ?? "#maps" }, foreign(mapText(id)))])],
-      ["waited", lock.wait.count ? `${timeText(lock.wait.sum)} in ${some(lock.wait.count, "wait", "waits")}` : "no wait has ended"],
+      ["waited", lock.wait.count ? `${timeText(lock.wait.sum)}${lock.wait.margin_ns ? ` ±${timeText(lock.wait.margin_ns)}` : ""} in ${some(lock.wait.count, "wait", "waits")}` : "no wait has ended"],
       ["to read", sum(lock.read)], ["to write", sum(lock.write)],
       ["waiting still", lock.open_waits ? `${countText(lock.open_waits)}, the oldest for ${timeText(lock.open_max_ns)}` : undefined],
       ["attribution", attributed || blamed
@@ -89,7 +95,7 @@ function aboutLock(lock) {
 function aboutSite(site) {
   return [
     facts([["in", el("a", { href: site.map.href }, foreign(`${site.map.id} ${site.map.name}`))],
-      ["operations", countText(site.ops) + (site.margin ? ` ±${countText(site.margin)}, scaled from a sample` : "")],
+      ["operations", countText(site.ops) + (site.few || site.margin ? `${offText(site)}, scaled from a sample` : "")],
       ["share", `${shareText(site.share)} of the map's`]]),
     operations(site), section("Where", stackList(site.stack)),
   ];

@@ -9,7 +9,7 @@ function windowFacts() {
   const [wait] = whole.attribution ?? [];
   return facts([
     ["length", timeText(whole.duration_ns)],
-    ["observed", shareText(whole.observed)],
+    ["observed", shareText(whole.observed) + (whole.windows ? ` in ${some(whole.windows, "window", "windows")}` : "")],
     ["operations", `${countText(operations)}, ${rateText(perSecond(operations, SPAN) ?? 0)} per second`],
     ["waited", wait === undefined ? "nobody waited" : `${timeText(wait)}, ${timeText(perSecond(wait, SPAN) ?? 0)} per second`],
     ["events", `${countText(whole.events)}, ${rateText(perSecond(whole.events, SPAN) ?? 0)} per second`],
@@ -24,7 +24,12 @@ function honesty() {
   const [, attributed, blamed] = whole.attribution ?? [];
   return facts([
     ["cost", `about ${timeText(whole.probe_ns)} in probes` +
-      (share === undefined ? "" : `, ${shareText(share)} of the target's CPU time`)],
+      (share === undefined ? "" : `, ${shareText(share)} of the target's CPU time`) +
+      (whole.max_share === undefined ? "" : ` (at most ${shareText(whole.max_share)})`) +
+      (whole.hit_ns === undefined ? "" : `, ${timeText(whole.hit_ns)} a hit`)],
+    ["sampled", whole.sampled ? "figures are scaled from what was observed; ±n is half the width of a 95% interval" : undefined],
+    ["slowed", whole.slowed === undefined ? undefined
+      : `while it is observed the target spends ${shareText(whole.slowed)} of its CPU time in probes and does less, so operations are at least (≥) what is shown`],
     ["lost", lost.length === 0 ? "nothing" : lost.join(", ")],
     ["not included", whole.not_included.join("; ")],
     ["attribution", attributed === undefined ? undefined

@@ -6,17 +6,20 @@ const OVERSCAN = 10;
 /** Most rows on paper. */
 const PRINTED = 500;
 
+const withinText = (value) => (value === Infinity ? "too few" : `±${countText(value)}`);
+
 const SHOW = {
   text: (value) => value,
   count: countText,
-  margin: (value) => `+${countText(value)}`,
+  margin: (value) => (DATA.window.sampled ? withinText(value) : `+${countText(value)}`),
+  within: withinText,
   rate: rateText,
   time: timeText,
   share: shareText,
 };
 
 /** Least widths of columns, in rem; text takes what is left over. */
-const WIDTHS = { id: 3.4, main: 15, text: 11, count: 5.6, margin: 5.6, rate: 5.6, time: 5.6, share: 5.6 };
+const WIDTHS = { id: 3.4, main: 15, text: 11, count: 5.6, margin: 5.6, within: 5.6, rate: 5.6, time: 5.6, share: 5.6 };
 
 function widthOf({ id, kind }) {
   if (id === "id") return "id";

@@ -132,6 +132,15 @@ pub(in super::super) fn short_pair_text(pair: &Pair, look: Look) -> String {
     format!("{} {} → {}", time(pair.wait_ns), party(&pair.holder), party(&pair.waiter))
 }
 
+/// How far a figure may be off that is scaled from a sample.
+pub(super) fn within(margin: u64, few: bool) -> String {
+    match margin {
+        _ if few => "too few seen to say how far that is off".to_owned(),
+        0 => "exact".to_owned(),
+        n => format!("±{}", count(n)),
+    }
+}
+
 /// Operations by kind with their shares, and what the map did by itself.
 /// `margin` says how far their sum may be off.
 pub(super) fn operations(ops: &Ops, margin: &str, width: usize, look: Look) -> Lines {
@@ -230,7 +239,9 @@ pub(super) fn callers(what: &str, callers: &[Caller], width: usize, look: Look) 
     let mut lines = vec![cut(what, width, look).style(STRONG)];
     for caller in callers {
         let mut figure = count(caller.ops.total());
-        if caller.margin > 0 {
+        if caller.few {
+            figure += " (too few)";
+        } else if caller.margin > 0 {
             figure = format!("{figure} ±{}", count(caller.margin));
         }
         if caller.frames.is_empty() {

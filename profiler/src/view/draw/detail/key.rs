@@ -59,8 +59,10 @@ pub(in crate::view) fn key(
             .map(|t| format!("makes others wait {t}/s")),
     ];
     lines.extend(facts(rates, width, look));
-    let margin =
-        facts::some(key.margin).map_or("exact".to_owned(), |n| format!("up to {} more", count(n)));
+    let margin = match facts::some(key.margin) {
+        Some(n) if !summary.window.is_sampled() => format!("up to {} more", count(n)),
+        _ => facts::within(key.margin, key.few),
+    };
     lines.extend(operations(&key.ops, &margin, width, look));
     lines.extend(past(steps, width, look));
     let waits = ("Waited for locks", Tint::Wait);

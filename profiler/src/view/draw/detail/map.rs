@@ -26,7 +26,7 @@ pub(in crate::view) fn map(map: &Map, steps: &[SubjectStep], width: usize, look:
     let known = [map.type_name.as_ref(), Some(&map.kind), map.address.as_ref()];
     let known = known.map(|text| text.map(|text| look.theirs(text).into_owned()));
     lines.extend(facts(known, width, look));
-    lines.extend(operations(&map.ops, "exact", width, look));
+    lines.extend(operations(&map.ops, &facts::within(map.margin, map.few), width, look));
     lines.extend(size(map, width, look));
     let (tracked, listed) = (map.keys_tracked, map.keys.len() as u64);
     let keys = [

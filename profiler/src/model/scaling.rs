@@ -1,0 +1,107 @@
+//! Scales an interval's waits from windows to the whole.
+//!
+//! In: what was seen, and what is known of the windows. Out: the same, scaled, with spreads.
+//! Counts and sums of all waits of a lock have tallies of their own. Of parts of them it is
+//! taken that they come as restlessly as the whole (its design effect; Kish, Survey
+//! Sampling, 8.2), at least one by one.
+
+use super::hist::{WaitHist, WaitSpread};
+use super::spread::{Pair, Rounding, Scale, Spread, Tally};
+use super::tables::{Blamed, Tables, Waits};
+use super::{LockId, LockSlice};
+
+/// Count and sum of waits, window by window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WaitTally {
+    count: Tally,
+    sum: Tally,
+}
+
+impl WaitTally {
+    /// Ends a window with the waits since the interval began.
+    pub(super) fn window(&mut self, count: u64, sum_ns: u64, pair: Pair) {
+        self.count.window(count, pair);
+        self.sum.window(sum_ns, pair);
+    }
+
+    /// Begins the next interval.
+    pub(super) fn follow(&mut self) {
+        self.count.follow(self.count.last());
+        self.sum.follow(self.sum.last());
+    }
+
+    fn spread(&self, count: u64, scale: &Scale) -> WaitSpread {
+        WaitSpread { count: self.count.spread(count, scale), sum: self.sum.spread(count, scale) }
+    }
+
+    /// How much more restless than one by one the waits came, of which there were `count`.
+    pub(super) fn restless(&self, count: u64, scale: &Scale) -> Restless {
+        let Spread { variance, degrees, .. } = self.count.spread(count, scale);
+        let alone = one_by_one(count as f64, scale);
+        let times = if alone > 0.0 { (f64::from(variance) / alone).max(1.0) } else { 1.0 };
+        Restless { times, degrees: degrees.max(1.0) }
+    }
+}
+
+/// The variance of a scaled count of events that come one by one.
+fn one_by_one(count: f64, scale: &Scale) -> f64 {
+    scale.factor * (scale.factor - 1.0) * count
+}
+
+/// How restlessly waits come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Restless {
+    times: f64,
+    degrees: f32,
+}
+
+impl Restless {
+    fn spread(&self, waits: &WaitHist, scale: &Scale) -> WaitSpread {
+        let seen = u32::try_from(waits.count()).unwrap_or(u32::MAX);
+        let of = |sum| Spread {
+            seen,
+            variance: (self.times * one_by_one(sum, scale)).min(f64::from(f32::MAX)) as f32,
+            degrees: self.degrees,
+        };
+        WaitSpread { count: of(waits.count() as f64), sum: of(waits.squares()) }
+    }
+
+    pub(super) fn scaled(&self, waits: &WaitHist, scale: &Scale) -> WaitHist {
+        waits.scaled(scale, self.spread(waits, scale))
+    }
+}
+
+/// Scales a lock, but for what belongs to keys and for open waits.
+pub(super) fn scale_lock(lock: &mut LockSlice, tally: &WaitTally, scale: &Scale) -> Restless {
+    let restless = tally.restless(lock.wait.count(), scale);
+    let spread = tally.spread(lock.wait.count(), scale);
+    lock.wait = lock.wait.scaled(scale, spread);
+    lock.hold = restless.scaled(&lock.hold, scale);
+    let mut counts = Rounding::new(scale);
+    for waits in [&mut lock.read, &mut lock.write] {
+        scale_waits(waits, scale, &mut counts);
+    }
+    lock.blamed_ns = scale.of(lock.blamed_ns);
+    restless
+}
+
+fn scale_waits(waits: &mut Waits, scale: &Scale, counts: &mut Rounding) {
+    waits.count = counts.next(waits.count);
+    waits.wait_ns = scale.of(waits.wait_ns);
+}
+
+/// Scales the rows of locks.
+pub(super) fn scale_rows(
+    tables: &mut Tables,
+    scale: &Scale,
+    restless: impl Fn(LockId) -> Restless,
+) {
+    let mut counts = Rounding::new(scale);
+    tables.waiters.rows_mut().for_each(|(_, row)| scale_waits(row, scale, &mut counts));
+    let mut counts = Rounding::new(scale);
+    tables.pairs.rows_mut().for_each(|(_, row)| scale_waits(row, scale, &mut counts));
+    for ((lock, ..), row) in tables.holders.rows_mut() {
+        let blame = restless(*lock).scaled(&row.blame, scale);
+        *row = Blamed { blame, tasks: std::mem::take(&mut row.tasks) };
+    }
+}

@@ -1,0 +1,306 @@
+//! How far a count may be off that was scaled from windows.
+//!
+//! In: counts and lengths of windows, one after another. Out: the variance of the scaled
+//! count, and half the width of its 95% interval.
+//!
+//! Windows lie apart at random phases, so they are a stratified sample of the time, and
+//! each is compared with its neighbour (von Neumann; Wolter, Introduction to Variance
+//! Estimation, 8.2): what changes slowly is no chance, and what changes from window to
+//! window is, whether operations come one by one or in bursts. The degrees of freedom
+//! come from how alike the differences are (Satterthwaite): a few large ones tell less
+//! than many equal ones.
+
+use serde::{Deserialize, Serialize};
+
+/// Fewer events than these in windows have no interval that could be trusted.
+pub const FEW: u32 = 10;
+
+/// What is known of a figure that was scaled from windows. Adds up over slices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Events that it rests on, before scaling.
+    pub seen: u32,
+    /// Variance of the scaled figure.
+    pub variance: f32,
+    /// Degrees of freedom of that variance; 0 where nothing is known of it, and it is as
+    /// large as can be.
+    pub degrees: f32,
+}
+
+impl Spread {
+    /// Of a count that is exact.
+    fn exact(count: u64) -> Self {
+        Self { seen: u32::try_from(count).unwrap_or(u32::MAX), ..Self::default() }
+    }
+
+    /// Adds an independent figure's. Degrees of freedom add up as Welch and Satterthwaite
+    /// have it.
+    pub(super) fn add(&mut self, other: &Self) {
+        let [a, b] = [self.beside(other), other.beside(self)];
+        let variance = a.0 + b.0;
+        let part = |(variance, degrees): (f64, f64)| {
+            if degrees > 0.0 { variance * variance / degrees } else { 0.0 }
+        };
+        let inverse = part(a) + part(b);
+        *self = Self {
+            seen: self.seen.saturating_add(other.seen),
+            variance: narrow(variance),
+            degrees: narrow(if inverse > 0.0 { variance * variance / inverse } else { 0.0 }),
+        };
+    }
+
+    /// Variance and degrees of freedom. Where nothing is known of this one, it is as
+    /// restless as the other.
+    fn beside(&self, other: &Self) -> (f64, f64) {
+        let (mine, theirs) = (self.sane(), other.sane());
+        if mine.1 > 0.0 || theirs.1 == 0.0 || other.seen == 0 {
+            return mine;
+        }
+        (mine.0.min(theirs.0 * f64::from(self.seen) / f64::from(other.seen)), 0.0)
+    }
+
+    /// Variance and degrees of freedom, whatever a damaged recording has.
+    fn sane(self) -> (f64, f64) {
+        let variance = f64::from(self.variance);
+        let degrees = f64::from(self.degrees);
+        (if variance >= 0.0 { variance } else { 0.0 }, if degrees > 0.0 { degrees } else { 0.0 })
+    }
+
+    /// Half the width of the 95% interval of the figure `scaled`; at least 1, since 0 would
+    /// mean that it is exact.
+    pub(super) fn margin(&self, scaled: u64) -> u64 {
+        let (variance, degrees) = self.sane();
+        if variance == 0.0 {
+            return 0;
+        }
+        let deviation = if self.is_few() {
+            // Few events tell little of how they come: at least as if one by one.
+            let each = scaled as f64 / f64::from(self.seen.max(1));
+            variance.max(each * each * f64::from(self.seen + 1)).sqrt()
+        } else {
+            variance.sqrt()
+        };
+        (student(degrees) * deviation).ceil().max(1.0) as u64
+    }
+
+    /// Whether it rests on too few events for an interval.
+    pub(super) fn is_few(&self) -> bool {
+        self.seen < FEW && self.variance > 0.0
+    }
+}
+
+fn narrow(value: f64) -> f32 {
+    value.min(f64::from(f32::MAX)) as f32
+}
+
+/// Adds what is known of another figure to what is known of this one, where the counts are
+/// `mine` and `theirs` before they are added up, and `None` is exact.
+pub(super) fn join(into: &mut Option<Spread>, mine: u64, other: Option<Spread>, theirs: u64) {
+    if into.is_none() && other.is_none() {
+        return;
+    }
+    let mut sum = into.unwrap_or_else(|| Spread::exact(mine));
+    sum.add(&other.unwrap_or_else(|| Spread::exact(theirs)));
+    *into = Some(sum);
+}
+
+/// 97.5% quantile of the normal distribution.
+pub(super) const Z: f64 = 1.96;
+
+/// 97.5% quantile of Student's distribution with so many degrees of freedom, at least 1.
+pub(super) fn student(degrees: f64) -> f64 {
+    const FIRST: [f64; 10] = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23];
+    // Within 1% of it beyond.
+    let further = || Z + 2.7 / degrees.max(1.0);
+    FIRST.get((degrees.max(1.0) as usize).saturating_sub(1)).copied().unwrap_or_else(further)
+}
+
+/// A window and the one before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    /// Length of the one before, ns; `None` where there is none.
+    pub(super) before_ns: Option<f64>,
+    /// Length of this one, ns.
+    pub(super) now_ns: f64,
+    /// Whether the one before belongs to the interval before.
+    pub(super) across: bool,
+}
+
+/// One figure, window by window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Its sum since the interval began.
+    sum: u64,
+    /// What fell into the last window.
+    last: f64,
+    /// Estimates of a window's variance, one from each pair, and their squares.
+    variances: f64,
+    squares: f64,
+}
+
+impl Tally {
+    /// Ends a window with the figure's sum since the interval began.
+    #[inline]
+    pub(super) fn window(&mut self, sum: u64, pair: Pair) {
+        let now = sum.wrapping_sub(self.sum) as f64;
+        let last = std::mem::replace(&mut self.last, now);
+        self.sum = sum;
+        if now.max(last) <= 0.0 {
+            return;
+        }
+        let Some(before_ns) = pair.before_ns else { return };
+        // A row that ends with its interval is no longer here to be told of, so that each
+        // that begins stands for one that ended.
+        let times = match (pair.across, last > 0.0, now > 0.0) {
+            (true, _, false) => return,
+            (true, false, true) => 2.0,
+            _ => 1.0,
+        };
+        // The difference of two rates, as a count in windows of their lengths: for equal
+        // ones half the square of the counts' difference.
+        let rates = last / before_ns - now / pair.now_ns;
+        let variance = rates * rates * (before_ns * before_ns + pair.now_ns * pair.now_ns) / 4.0;
+        self.variances += times * variance;
+        self.squares += times * variance * variance;
+    }
+
+    /// What fell into the last window.
+    pub(super) fn last(&self) -> f64 {
+        self.last
+    }
+
+    /// Begins an interval whose last window had so much.
+    pub(super) fn follow(&mut self, last: f64) {
+        *self = Self { last, ..Self::default() };
+    }
+
+    /// What is known of the figure once it is scaled; `events` is how many events it is
+    /// made of.
+    pub(super) fn spread(&self, events: u64, scale: &Scale) -> Spread {
+        let seen = u32::try_from(events).unwrap_or(u32::MAX);
+        // What is not in windows is that much less certain.
+        let factor = scale.factor * scale.factor * (1.0 - 1.0 / scale.factor);
+        if scale.pairs == 0 {
+            // One window tells nothing of others: all in it may have come at once.
+            let sum = self.sum as f64;
+            return Spread { seen, variance: narrow(factor * sum * sum), degrees: 0.0 };
+        }
+        let pairs = f64::from(scale.pairs);
+        // Not even regular events are certain to less than one of them.
+        let least = if events > 0 { 0.5 } else { 0.0 };
+        let variances = (self.variances * f64::from(scale.windows) / pairs).max(least);
+        let degrees = if self.squares > 0.0 {
+            2.0 * self.variances * self.variances / self.squares * pairs / (pairs + 2.0)
+        } else {
+            1.0
+        };
+        Spread { seen, variance: narrow(factor * variances), degrees: narrow(degrees) }
+    }
+}
+
+/// What an interval's figures are multiplied by, and what is known of its windows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scale {
+    /// The time that the interval stands for over the time in windows, at least 1.
+    pub(super) factor: f64,
+    pub(super) windows: u32,
+    /// Windows that have one before them.
+    pub(super) pairs: u32,
+}
+
+impl Scale {
+    /// The figure scaled, to whole events.
+    pub(super) fn of(&self, figure: u64) -> u64 {
+        (figure as f64 * self.factor).round() as u64
+    }
+}
+
+/// Scales counts such that their sum is the scaled sum: what is rounded off one is added to
+/// the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rounding {
+    factor: f64,
+    before: u64,
+    scaled: u64,
+}
+
+impl Rounding {
+    pub(super) fn new(scale: &Scale) -> Self {
+        Self { factor: scale.factor, before: 0, scaled: 0 }
+    }
+
+    /// The next count, scaled.
+    pub(super) fn next(&mut self, count: u64) -> u64 {
+        self.before = self.before.saturating_add(count);
+        let scaled = (self.before as f64 * self.factor).round() as u64;
+        scaled.saturating_sub(std::mem::replace(&mut self.scaled, scaled))
+    }
+}
+
+/// The windows of the interval that goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Windows {
+    /// How long the intervals before were that had none, ns.
+    pending_ns: u64,
+    observed_ns: u64,
+    count: u32,
+    pairs: u32,
+    /// Length of the last window, ns.
+    before_ns: Option<f64>,
+}
+
+impl Windows {
+    /// Ends a window.
+    pub(super) fn end(&mut self, observed_ns: u64) -> Pair {
+        let now_ns = observed_ns.max(1) as f64;
+        let pair =
+            Pair { before_ns: self.before_ns.replace(now_ns), now_ns, across: self.count == 0 };
+        self.observed_ns = self.observed_ns.saturating_add(observed_ns.max(1));
+        self.count = self.count.saturating_add(1);
+        self.pairs += u32::from(pair.before_ns.is_some());
+        pair
+    }
+
+    /// How many there were in this interval.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Ends the interval.
+    pub(super) fn close(&mut self, duration_ns: u64, observed_ns: u64) -> Told {
+        if self.count > 0 {
+            let time_ns = duration_ns.saturating_add(self.pending_ns) as f64;
+            let factor = (time_ns / self.observed_ns as f64).max(1.0);
+            let scale = Scale { factor, windows: self.count, pairs: self.pairs };
+            *self = Self { before_ns: self.before_ns, ..Self::default() };
+            return Told::Scaled(scale);
+        }
+        if observed_ns < duration_ns {
+            self.pending_ns = self.pending_ns.saturating_add(duration_ns);
+            return Told::Later;
+        }
+        *self = Self::default();
+        Told::Exact
+    }
+}
+
+/// How an interval is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Told {
+    /// As it was counted.
+    Exact,
+    /// Scaled from windows.
+    Scaled(Scale),
+    /// With the next that has a window.
+    Later,
+}
+
+impl Told {
+    /// Where it is scaled.
+    pub(super) fn scale(&self) -> Option<&Scale> {
+        match self {
+            Self::Scaled(scale) => Some(scale),
+            Self::Exact | Self::Later => None,
+        }
+    }
+}
