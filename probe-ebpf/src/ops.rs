@@ -439,8 +439,7 @@ fn stack<C: EbpfContext>(ctx: &C, event: &Event<'_>) {
     let record = entry.as_mut_ptr();
     // SAFETY: the reservation is large enough; frames are only read up to their count.
     unsafe {
-        (*record).kind = record_kind::OP_STACK;
-        (*record).pad = [0; 3];
+        tasks::set_kind(record.cast(), record_kind::OP_STACK);
         (*record).site = event.hit.cookie;
         (*record).object = event.object;
         (*record).aux = event.aux;

@@ -96,6 +96,18 @@ pub(crate) unsafe fn recall(
     }
 }
 
+/// Writes a record's kind and the padding behind it. In one go: zeroing three bytes would
+/// be a call, for whose stack there is no room.
+///
+/// # Safety
+///
+/// `record` begins with both.
+#[inline(always)]
+pub(crate) unsafe fn set_kind(record: *mut u32, kind: u8) {
+    // SAFETY: see above.
+    unsafe { record.write(u32::from(kind)) };
+}
+
 /// Says that a remembered operation of `task` belongs to one of its waits.
 #[inline(always)]
 pub(crate) fn tell(place: *const Remembered, task: u64, window: u64, kind: u8, wait_ns: u64) {
@@ -115,8 +127,7 @@ fn tell_with(
     let record = entry.as_mut_ptr();
     // SAFETY: the reservation is large enough; frames are only read up to their count.
     let whole = unsafe {
-        (*record).kind = kind;
-        (*record).pad = [0; 3];
+        set_kind(record.cast(), kind);
         (*record).wait_ns = wait_ns;
         (*record).frame_count = stack((&raw mut (*record).frames).cast());
         recall(place, task, window, &raw mut (*record).op)
