@@ -99,11 +99,11 @@ fn build() -> Result<PathBuf> {
     ensure!(output.status.success(), "cargo bench --no-run ended with {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let found = artifacts.filter_map(|message: serde_json::Value| {
+    let mut found = artifacts.filter_map(|message: serde_json::Value| {
         let is_it = message["target"]["name"] == "instructions";
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    found.last().context("cargo told of no executable")
+    found.next_back().context("cargo told of no executable")
 }
 
 fn loads(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {
