@@ -11,6 +11,10 @@ use mapprof::view::Tab;
 
 /// Keys of the Zipf-like loads.
 const KEYS: u64 = 1000;
+/// Entries of the tables of keys.
+const ROOM: usize = 10_000;
+/// What a CPU sends in one pause of the reader at a million operations a second, records.
+const A_PAUSE: usize = 3000;
 /// Not sampled, as nearly all callers.
 const NO_CALLER: u64 = probe_ebpf::CALLER_NOT_SAMPLED;
 
@@ -57,7 +61,7 @@ fn decode(criterion: &mut Criterion) {
                 number += 1;
                 let records = hand_over(number, 7 + number % 64);
                 let began = Instant::now();
-                records.iter().for_each(|record| input.record(record));
+                input.records(&records);
                 spent += began.elapsed();
             }
             spent
@@ -71,7 +75,7 @@ fn bench_records(
     records: &[Vec<u8>],
 ) {
     let mut input = Input::default();
-    records.iter().for_each(|record| input.record(record));
+    input.records(records);
     let mut next = records.iter().cycle();
     group.bench_function(name, |bencher| {
         bencher.iter(|| input.record(black_box(next.next().expect("endless"))));
@@ -81,7 +85,6 @@ fn bench_records(
 fn space_saving(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("space saving");
     group.throughput(Throughput::Elements(1));
-    const ROOM: usize = 10_000;
     for (name, below, skewed) in [
         ("observe, hot", 64, false),
         ("observe, uniform, all have room", ROOM as u64, false),
@@ -91,7 +94,9 @@ fn space_saving(criterion: &mut Criterion) {
         let keys: Vec<_> =
             numbers(1 << 18, below, skewed).iter().map(|&number| text_key(number, 16)).collect();
         let mut table = Keys::new(ROOM);
-        keys.iter().for_each(|key| table.observe(key));
+        for key in &keys {
+            table.observe(key);
+        }
         let mut next = keys.iter().cycle();
         group.bench_function(name, |bencher| {
             bencher.iter(|| table.observe(black_box(next.next().expect("endless"))));
@@ -147,8 +152,6 @@ fn machines(criterion: &mut Criterion) {
     };
     let skewed = load(&numbers(65_536, KEYS, true));
     let many = load(&numbers(65_536, 1_000_000, false));
-    // What a CPU sends in one pause of the reader at a million operations a second.
-    const A_PAUSE: usize = 3000;
     for cpus in [1, 2, 8, 32, 128] {
         for (name, records) in [("1,000 keys, skewed", &skewed), ("65,536 keys", &many)] {
             let mut machine = Machine::new(cpus, 256 << 10);

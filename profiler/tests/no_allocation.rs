@@ -45,10 +45,13 @@ fn nothing_is_allocated_for_what_is_known() {
     waits();
 }
 
+/// Name of a load, and its record with this number.
+type Load = (&'static str, fn(u64) -> Vec<u8>);
+
 /// Short and long keys, structs, callers that are told and not, few maps and many.
 fn operations() {
     const NO_CALLER: u64 = probe_ebpf::CALLER_NOT_SAMPLED;
-    let loads: [(&str, fn(u64) -> Vec<u8>); 5] = [
+    let loads: [Load; 5] = [
         ("short keys", |n| operation(n % 3, &text_key(n, 16), NO_CALLER)),
         ("long keys", |n| operation(0, &text_key(n, 100), NO_CALLER)),
         ("structs", |n| pieces(0, n, &text_key(n, 16))),
@@ -58,8 +61,8 @@ fn operations() {
     for (name, record) in loads {
         let records: Vec<_> = (0..900).map(record).collect();
         let mut input = Input::default();
-        records.iter().for_each(|record| input.record(record));
-        let (count, ()) = allocations(|| records.iter().for_each(|record| input.record(record)));
+        input.records(&records);
+        let (count, ()) = allocations(|| input.records(&records));
         assert_eq!(count, 0, "{name}");
         let slice = input.close();
         let total: u64 = slice.maps.iter().map(|map| map.ops.total()).sum();
@@ -91,7 +94,7 @@ fn waits() {
     let mut pass = |number: u64| {
         let records = hand_over(number, 7 + number % 64);
         let (count, ()) = allocations(|| {
-            records.iter().for_each(|record| input.record(record));
+            input.records(&records);
             if number.is_multiple_of(100) {
                 input.settle(1000 * number);
             }

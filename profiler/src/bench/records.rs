@@ -124,6 +124,13 @@ impl Input {
         self.decoder.record(bytes, &mut self.tally);
     }
 
+    /// Takes one after another in.
+    pub fn records(&mut self, records: &[Vec<u8>]) {
+        for record in records {
+            self.record(record);
+        }
+    }
+
     /// Hands on the waits that were over by then.
     pub fn settle(&mut self, now_ns: u64) {
         self.decoder.settle(now_ns, &mut self.tally);
@@ -203,7 +210,7 @@ pub fn hand_over(number: u64, task: u64) -> [Vec<u8>; 2] {
 }
 
 fn words(bytes: &mut Vec<u8>, words: &[u64]) {
-    words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
 }
 
 fn stack(bytes: &mut Vec<u8>, frames: &[u64]) {

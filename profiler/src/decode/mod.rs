@@ -232,7 +232,7 @@ impl<R: Resolver> Decoder<R> {
                 self.segment(&wait, sink);
             }
             Some(Record::Rewait { task, ts_ns }) => self.settler.rewait(task, ts_ns),
-            Some(Record::OpOfWait(op)) => self.op_of_wait(op, sink),
+            Some(Record::OpOfWait(op)) => self.op_of_wait(&op, sink),
             Some(Record::Release(release)) => {
                 self.seen.add(1, 1);
                 self.release(&release);
@@ -397,7 +397,7 @@ impl<R: Resolver> Decoder<R> {
         self.over = over;
     }
 
-    fn op_of_wait(&mut self, op: OpAt<'_>, sink: &mut impl Sink) {
+    fn op_of_wait(&mut self, op: &OpAt<'_>, sink: &mut impl Sink) {
         let key = self.map_key(&op.head, op.key);
         let candidate = Candidate { key, frames: op.frames.to_vec(), site: op.head.site };
         if op.is_inside {

@@ -9,7 +9,6 @@ use probe_ebpf::{
 };
 
 /// A record of any kind but an operation.
-#[expect(clippy::large_enum_variant, reason = "read where it stays: a box costs more")]
 pub(super) enum Record<'a> {
     /// A finished wait.
     Wait(Wait),

@@ -6,6 +6,8 @@ use super::simulated::Simulated;
 use super::*;
 
 const CAPACITY: usize = 4096;
+/// Written by another thread.
+const RECORDS: usize = 50_000;
 
 fn ring() -> (Simulated, Ring<Simulated>) {
     let memory = Simulated::new(CAPACITY, 0);
@@ -98,7 +100,6 @@ fn a_reader_goes_on_where_the_last_one_ended() {
 #[test]
 fn a_writer_on_another_thread_loses_nothing() {
     let (memory, mut ring) = ring();
-    const RECORDS: usize = 50_000;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..RECORDS {
