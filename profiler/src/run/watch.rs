@@ -129,7 +129,7 @@ impl Group {
     }
 
     /// Ends the slice that began at `began`: for how long it was watched, ns, and what is
-    /// left to be told of it as a window. The gate stays as it is.
+    /// left to be told of it as a window. The gate stays as it is, unless all is over.
     pub(super) fn cut(
         &mut self,
         began: Instant,
@@ -141,7 +141,7 @@ impl Group {
         let whole = self.observed_ns == 0 && self.opened.is_some_and(|it| it.since <= began);
         let is_open = self.opened.is_some();
         let rest = self.told(now, spent, cpu_ns);
-        if is_open {
+        if is_open && self.state != State::Out {
             self.opened = Some(Opened { since: now, spent, cpu_ns });
         }
         let observed = std::mem::take(&mut self.observed_ns);
@@ -215,15 +215,21 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn watched_since(since: Instant) -> Group {
+        let mut group = Group::new(None);
+        group.state = State::Always { since, spent: Spent::default() };
+        group.opened = Some(opened(since));
+        group
+    }
+
     fn opened(since: Instant) -> Opened {
         Opened { since, spent: Spent::default(), cpu_ns: 0 }
     }
 
     #[test]
     fn what_was_open_all_the_time_is_no_window() {
-        let mut group = Group::new(None);
         let began = Instant::now();
-        group.opened = Some(opened(began));
+        let mut group = watched_since(began);
         let spent = Spent { hits: 10, ns: 5000 };
         assert_eq!(group.cut(began, began + 10 * MS, spent, 7), (10_000_000, None));
         let next = began + 10 * MS;
@@ -232,9 +238,8 @@ mod tests {
 
     #[test]
     fn what_was_open_in_part_is_told_as_windows() {
-        let mut group = Group::new(None);
         let began = Instant::now();
-        group.opened = Some(opened(began + 2 * MS));
+        let mut group = watched_since(began + 2 * MS);
         let spent = Spent { hits: 10, ns: 5000 };
         let window = group.told(began + 3 * MS, spent, 9).unwrap();
         assert_eq!(window, Watched { observed_ns: 1_000_000, probe_ns: 5000, cpu_ns: 9 });
@@ -246,6 +251,16 @@ mod tests {
         // What goes on in the next slice begins with it.
         let next = began + 10 * MS;
         assert_eq!(group.cut(next, next + MS, spent, 9), (1_000_000, None));
+    }
+
+    #[test]
+    fn the_last_slice_ends_with_the_watching() {
+        let began = Instant::now();
+        let mut group = watched_since(began);
+        group.take();
+        let spent = Spent::default();
+        assert_eq!(group.cut(began, began + MS, spent, 0), (1_000_000, None), "and is whole");
+        assert_eq!(group.cut(began + MS, began + 2 * MS, spent, 0), (0, None));
     }
 
     #[test]
