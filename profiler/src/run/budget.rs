@@ -25,7 +25,7 @@ const GROWTH: f64 = 4.0;
 /// Longest window: beyond it, more of them tell more than longer ones.
 const LONGEST: Duration = Duration::from_millis(200);
 /// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Windows at the beginning that do not wait for what they cost: somebody is waiting to
 /// see something. They are paid back afterwards.
 const FIRST_WINDOWS: u32 = 4;

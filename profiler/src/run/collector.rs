@@ -404,6 +404,7 @@ impl Collector {
         let now_ns = monotonic_ns();
         if reason != Reason::TargetEnded {
             self.note_open_waits(now_ns);
+            self.last_windows();
         }
         let detach = self.detach();
         while self.drain() > 0 {}

@@ -91,6 +91,11 @@ impl Group {
         }
     }
 
+    /// Whether any of the slice that goes on was watched.
+    pub(super) fn has_watched(&self) -> bool {
+        self.observed_ns > 0 || self.opened.is_some()
+    }
+
     /// Whether there is anything to watch.
     pub(super) fn is_used(&self) -> bool {
         !self.hot.is_empty() || !self.cold.is_empty()
