@@ -8,6 +8,9 @@ use mapprof::bench::{Histograms, Input, Keys, Machine, hand_over, operation, pie
 /// Not sampled, as nearly all callers.
 const NO_CALLER: u64 = probe_ebpf::CALLER_NOT_SAMPLED;
 
+/// Hand-overs that are made; each is two records.
+const HAND_OVERS: u64 = 60_000;
+
 /// Name of a load, and what runs it so many times.
 type Load = (&'static str, fn(usize));
 
@@ -26,8 +29,10 @@ const LOADS: [Load; 9] = [
         decode(&records(1000, |n| pieces(0, n, &text_key(n, 16))), rounds);
     }),
     ("decode/hand-over", |rounds| {
-        let waits = records(256, |n| hand_over(n, 7 + n % 64)).concat();
-        decode(&waits, rounds);
+        // As many in each run, since time must go on and making them counts, too.
+        let records = records(HAND_OVERS, |n| hand_over(n, 7 + n % 64)).concat();
+        assert!(rounds <= records.len(), "time would begin anew");
+        decode(&records, rounds);
     }),
     ("rings/8-cpus", |rounds| {
         let records = records(1000, |n| operation(0, &text_key(n, 16), NO_CALLER));

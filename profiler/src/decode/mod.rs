@@ -149,6 +149,8 @@ struct Recent {
     aux: u64,
     site: u32,
     map: Option<MapId>,
+    /// The map has its final name; until then, what tells a caller may name it.
+    is_named: bool,
 }
 
 /// What decoding needs to know of a site.
@@ -331,16 +333,15 @@ impl<R: Resolver> Decoder<R> {
         let recent = self.recent[slot];
         if let Some(map) = recent.map
             && (recent.object, recent.aux, recent.site) == (head.object, head.aux, head.site)
+            && (recent.is_named || head.caller == probe_ebpf::CALLER_NOT_SAMPLED)
         {
             return Some(map);
         }
         let site = &self.sites[head.site as usize];
         let map = self.names.map(site, head)?;
-        if !self.names.is_named(site, head) {
-            return Some(map);
-        }
-        self.recent[slot] =
-            Recent { object: head.object, aux: head.aux, site: head.site, map: Some(map) };
+        let is_named = self.names.is_named(site, head);
+        let OpHead { object, aux, site, .. } = *head;
+        self.recent[slot] = Recent { object, aux, site, map: Some(map), is_named };
         Some(map)
     }
 
