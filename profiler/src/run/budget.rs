@@ -94,6 +94,8 @@ pub(super) struct Budget {
     pace: Pace,
     /// CPU time of the target over time.
     cpu: Average,
+    /// What is spent over time on what has a budget of its own, within this one.
+    others: Average,
     /// Cost of an open gate over time.
     open: Average,
     /// Cost of a window around its opening and shutting, ns.
@@ -112,6 +114,7 @@ impl Budget {
             share,
             pace,
             cpu: Average::default(),
+            others: Average::default(),
             open: Average::default(),
             around: Average::default(),
             length: pace.shortest,
@@ -128,15 +131,16 @@ impl Budget {
         if ns <= 0.0 {
             return;
         }
-        self.cpu.add(cpu_ns as f64 / ns, 1.0 - (-ns / 1e9 / MEMORY_S).exp());
-        let left = self.allowed() * ns - others_ns as f64;
+        let weight = 1.0 - (-ns / 1e9 / MEMORY_S).exp();
+        self.cpu.add(cpu_ns as f64 / ns, weight);
+        self.others.add(others_ns as f64 / ns, weight);
         // Nothing is saved up: see above.
-        self.debt_ns = (self.debt_ns - left.max(0.0)).max(0.0);
+        self.debt_ns = (self.debt_ns - self.allowed() * ns).max(0.0);
     }
 
     /// What may be spent, ns per ns.
     pub(super) fn allowed(&self) -> f64 {
-        (self.share * self.cpu.value).max(FLOOR)
+        (self.share * self.cpu.value - self.others.value).max(FLOOR)
     }
 
     /// Length of the next window.
@@ -288,6 +292,20 @@ mod tests {
         let bursts = |now: f64| if now % 10.0 < 2.0 { 2.0 } else { 0.0 };
         let (spent, _, _) = simulate(0.01, 0.4, 2e6, bursts, 300.0);
         assert!(spent <= 1.5, "{spent} of the budget");
+    }
+
+    #[test]
+    fn what_others_spend_is_not_spent_again() {
+        let mut budget = Budget::new(0.01, PACE);
+        let second = Duration::from_secs(1);
+        budget.pass(second, 2_000_000_000, 10_000_000);
+        // 1% of two CPUs, and half of it is gone.
+        assert!((budget.allowed() - 0.01).abs() < 1e-9, "{}", budget.allowed());
+        assert_eq!(budget.after_stretch(second, 9_000_000), Next::Always);
+        assert_ne!(budget.after_stretch(second, 30_000_000), Next::Always);
+        let mut budget = Budget::new(0.01, PACE);
+        budget.pass(second, 2_000_000_000, 90_000_000);
+        assert!((budget.allowed() - FLOOR).abs() < 1e-9, "something is always left");
     }
 
     #[test]

@@ -238,7 +238,12 @@ impl Collector {
             self.watch.group(kind).state = State::Shut { until: Instant::now() + STRETCH };
             return;
         };
-        self.watch.group(kind).hot_probes = Some(probes);
+        let group = self.watch.group(kind);
+        // What is refused once need not be tried with every window.
+        for refused in &probes.refused {
+            group.hot.remove(&refused.site);
+        }
+        group.hot_probes = Some(probes);
         let now = self.open(kind);
         let group = self.watch.group(kind);
         let length = group.budget.as_ref().map_or(STRETCH, Budget::length);
@@ -402,25 +407,22 @@ impl Collector {
             if sites.is_empty() {
                 continue;
             }
-            // Where nothing is in place at this moment, they come with the next window.
             let group = self.watch.group(kind);
             group.hot.extend(&sites);
-            count += sites.len();
-            if group.hot_probes.is_some() || group.state == State::Out {
-                let (mut probes, _) = self.put_in(&sites)?;
-                let group = self.watch.group(kind);
-                for refused in probes.refused.drain(..) {
-                    group.hot.remove(&refused.site);
-                    count -= 1;
-                }
-                match &mut group.hot_probes {
-                    Some(all) => all.join(probes),
-                    none => *none = Some(probes),
-                }
-            }
-            if self.watch.group(kind).state == State::Out {
+            if group.state == State::Out {
                 self.always(kind);
+            } else if let Some(mut all) = group.hot_probes.take() {
+                let (probes, _) = self.put_in(&sites)?;
+                let group = self.watch.group(kind);
+                for refused in &probes.refused {
+                    group.hot.remove(&refused.site);
+                }
+                all.join(probes);
+                group.hot_probes = Some(all);
             }
+            // Where nothing is in place at this moment, they come with the next window.
+            let group = self.watch.group(kind);
+            count += sites.iter().filter(|&site| group.hot.contains(site)).count();
         }
         Ok(count)
     }
