@@ -362,3 +362,25 @@ fn print_coverage() {
         }
     }
 }
+
+/// A loop that probes slow is told as "at least", however few windows there were: the
+/// scheduler's ticks may have missed them all.
+#[test]
+fn few_windows_tell_that_the_target_is_slowed() {
+    let summary = |probe_ns| {
+        let mut builder = Builder::new(Limits::default());
+        builder.operation(0, Op::Lookup, None, None, 7, 1);
+        builder.window(Watched { observed_ns: 1_000_000, probe_ns, cpu_ns: 0 });
+        let meta = SliceMeta {
+            duration_ns: 1_000_000_000,
+            observed_ns: 1_000_000,
+            locks_observed_ns: 1_000_000_000,
+            ..SliceMeta::default()
+        };
+        let mut session = Session::new(TargetInfo::default());
+        session.push(builder.close(meta));
+        session.summary(10)
+    };
+    assert_eq!(summary(10_000).window.slowed, None);
+    assert_eq!(summary(1_900_000).window.slowed, Some(1.0));
+}

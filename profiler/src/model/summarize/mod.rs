@@ -78,10 +78,14 @@ const LEAST_SLOWED: f64 = 0.05;
 /// How much of the target's CPU time in windows went into probes, where it is a part worth
 /// telling.
 fn slowed(sum: &Sum) -> Option<f64> {
-    if sum.windows < MOST_UNSURE || sum.window_cpu_ns == 0 {
+    // Until it tells something, as if one CPU had worked all the time: to say "at least"
+    // too often misleads nobody.
+    let least = if sum.windows < MOST_UNSURE { sum.observed_ns } else { 0 };
+    let cpu_ns = sum.window_cpu_ns.max(least);
+    if sum.windows == 0 || cpu_ns == 0 {
         return None;
     }
-    let share = sum.window_probe_ns as f64 / sum.window_cpu_ns as f64;
+    let share = sum.window_probe_ns as f64 / cpu_ns as f64;
     (share >= LEAST_SLOWED).then_some(share.min(1.0))
 }
 
