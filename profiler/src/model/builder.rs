@@ -11,7 +11,7 @@ use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 use super::callers::Callers;
 use super::scaling::{Restless, WaitTally, scale_lock, scale_rows};
 use super::space_saving::{Budget, SpaceSaving};
-use super::spread::{Pair, Rounding, Scale, Tally, Told, Windows};
+use super::spread::{Place, Rounding, Scale, Tally, Told, Windows};
 use super::tables::{Dropped, KeySite, Tables};
 use super::{
     LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Ops, Slice, StackId,
@@ -282,22 +282,22 @@ impl Builder {
     /// Ends a window: the operations since the last one fell into it. To be told where
     /// the interval was not watched all the time, and then for all that was.
     pub fn window(&mut self, window: Watched) {
-        let pair = self.windows.end(window.observed_ns);
+        let place = self.windows.end(window.observed_ns);
         self.window_probe_ns = self.window_probe_ns.saturating_add(window.probe_ns);
         self.window_cpu_ns = self.window_cpu_ns.saturating_add(window.cpu_ns);
-        self.maps.iter_mut().for_each(|table| table.window(pair));
+        self.maps.iter_mut().for_each(|table| table.window(place));
         let (count, sum_ns) = self.waits_of_keys();
-        self.key_waits.window(count, sum_ns, pair);
+        self.key_waits.window(count, sum_ns, place);
     }
 
     /// Ends a window of beginnings of waits. A wait counts for the window before whose end
     /// it was told, which may be a later one than that in which it began.
     pub fn lock_window(&mut self, window: Watched) {
-        let pair = self.lock_windows.end(window.observed_ns);
+        let place = self.lock_windows.end(window.observed_ns);
         self.lock_tallies
             .resize(self.locks.len().max(self.lock_tallies.len()), WaitTally::default());
         for (tally, lock) in self.lock_tallies.iter_mut().zip(&self.locks) {
-            tally.window(lock.wait.count(), lock.wait.sum_ns(), pair);
+            tally.window(lock.wait.count(), lock.wait.sum_ns(), place);
         }
     }
 
@@ -445,9 +445,9 @@ impl Builder {
 }
 
 impl MapTable {
-    fn window(&mut self, pair: Pair) {
-        self.tally.window(self.callers.total().total(), pair);
-        self.keys.window(pair);
+    fn window(&mut self, place: Place) {
+        self.tally.window(self.callers.total().total(), place);
+        self.keys.window(place);
     }
 
     fn close(&mut self, map: MapId, scale: Option<&Scale>) -> Option<MapSlice> {
@@ -472,7 +472,7 @@ impl MapTable {
             }
             self.tally.spread(seen.total(), scale)
         });
-        self.tally.follow(if scale.is_some() { self.tally.last() } else { 0.0 });
+        self.tally.follow(if scale.is_some() { self.tally.last() } else { [0.0; 2] });
         (ops.all() > 0).then_some(MapSlice {
             map,
             ops,

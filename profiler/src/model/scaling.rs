@@ -6,7 +6,7 @@
 //! Sampling, 8.2), at least one by one.
 
 use super::hist::{WaitHist, WaitSpread};
-use super::spread::{Pair, Rounding, Scale, Spread, Tally};
+use super::spread::{Place, Rounding, Scale, Spread, Tally};
 use super::tables::{Blamed, Tables, Waits};
 use super::{LockId, LockSlice};
 
@@ -19,9 +19,9 @@ pub(super) struct WaitTally {
 
 impl WaitTally {
     /// Ends a window with the waits since the interval began.
-    pub(super) fn window(&mut self, count: u64, sum_ns: u64, pair: Pair) {
-        self.count.window(count, pair);
-        self.sum.window(sum_ns, pair);
+    pub(super) fn window(&mut self, count: u64, sum_ns: u64, place: Place) {
+        self.count.window(count, place);
+        self.sum.window(sum_ns, place);
     }
 
     /// Begins the next interval.

@@ -4,11 +4,17 @@
 //! count, and half the width of its 95% interval.
 //!
 //! Windows lie apart at random phases, so they are a stratified sample of the time, and
-//! each is compared with its neighbour (von Neumann; Wolter, Introduction to Variance
+//! each is compared with its neighbours (von Neumann; Wolter, Introduction to Variance
 //! Estimation, 8.2): what changes slowly is no chance, and what changes from window to
 //! window is, whether operations come one by one or in bursts. The degrees of freedom
 //! come from how alike the differences are (Satterthwaite): a few large ones tell less
 //! than many equal ones.
+//!
+//! The edge of a long burst makes a difference wherever in its turn it lies, though a
+//! window misses it by a sixth of its square on average: first differences (squared,
+//! halved) tell three times as much, second ones (squared, by six) twice. So the variance
+//! is twice the latter less the former, which is right for edges, and for what differs
+//! from window to window as well, of which both tell the same.
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +95,10 @@ impl Spread {
     }
 }
 
+fn square(value: f64) -> f64 {
+    value * value
+}
+
 fn narrow(value: f64) -> f32 {
     value.min(f64::from(f32::MAX)) as f32
 }
@@ -115,15 +125,22 @@ pub(super) fn student(degrees: f64) -> f64 {
     FIRST.get((degrees.max(1.0) as usize).saturating_sub(1)).copied().unwrap_or_else(further)
 }
 
-/// A window and the one before it.
+/// A window, and the two before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    /// Length of the one before, ns; `None` where there is none.
-    pub(super) before_ns: Option<f64>,
-    /// Length of this one, ns.
-    pub(super) now_ns: f64,
-    /// Whether the one before belongs to the interval before.
-    pub(super) across: bool,
+pub(super) struct Place {
+    /// Its length, ns.
+    now_ns: f64,
+    /// Lengths of the one before and of the one before that, ns; `None` where there is none.
+    before_ns: [Option<f64>; 2],
+    /// How many windows of the interval lie before it.
+    index: u32,
+}
+
+impl Place {
+    /// Whether it is the interval's first.
+    pub(super) fn is_first(&self) -> bool {
+        self.index == 0
+    }
 }
 
 /// One figure, window by window.
@@ -131,47 +148,53 @@ pub(super) struct Pair {
 pub(super) struct Tally {
     /// Its sum since the interval began.
     sum: u64,
-    /// What fell into the last window.
-    last: f64,
-    /// Estimates of a window's variance, one from each pair, and their squares.
-    variances: f64,
+    /// What fell into the last two windows, the newest first.
+    last: [f32; 2],
+    /// Whether that is known of windows of the interval before.
+    follows: bool,
+    /// Estimates of a window's variance from each pair of neighbours, and their squares.
+    firsts: f64,
     squares: f64,
+    /// Estimates of it from each three neighbours.
+    seconds: f64,
 }
 
 impl Tally {
     /// Ends a window with the figure's sum since the interval began.
     #[inline]
-    pub(super) fn window(&mut self, sum: u64, pair: Pair) {
+    pub(super) fn window(&mut self, sum: u64, place: Place) {
         let now = sum.wrapping_sub(self.sum) as f64;
-        let last = std::mem::replace(&mut self.last, now);
+        let [last, earlier] = self.last.map(f64::from);
+        self.last = [now as f32, last as f32];
         self.sum = sum;
-        if now.max(last) <= 0.0 {
+        if now + last + earlier <= 0.0 {
             return;
         }
-        let Some(before_ns) = pair.before_ns else { return };
+        let now_ns = place.now_ns;
+        let Some(last_ns) = place.before_ns[0] else { return };
         // A row that ends with its interval is no longer here to be told of, so that each
         // that begins stands for one that ended.
-        let times = match (pair.across, last > 0.0, now > 0.0) {
-            (true, _, false) => return,
-            (true, false, true) => 2.0,
-            _ => 1.0,
-        };
+        let times = |windows| if !self.follows && place.index < windows { 2.0 } else { 1.0 };
         // The difference of two rates, as a count in windows of their lengths: for equal
         // ones half the square of the counts' difference.
-        let rates = last / before_ns - now / pair.now_ns;
-        let variance = rates * rates * (before_ns * before_ns + pair.now_ns * pair.now_ns) / 4.0;
-        self.variances += times * variance;
-        self.squares += times * variance * variance;
+        let (last, now) = (last / last_ns, now / now_ns);
+        let first = square(last - now) * (square(last_ns) + square(now_ns)) / 4.0;
+        self.firsts += times(1) * first;
+        self.squares += times(1) * first * first;
+        let Some(earlier_ns) = place.before_ns[1] else { return };
+        let squares = square(earlier_ns) + square(last_ns) + square(now_ns);
+        let second = square(earlier / earlier_ns - 2.0 * last + now) * squares / 18.0;
+        self.seconds += times(2) * second;
     }
 
-    /// What fell into the last window.
-    pub(super) fn last(&self) -> f64 {
+    /// What fell into the last two windows, the newest first.
+    pub(super) fn last(&self) -> [f32; 2] {
         self.last
     }
 
-    /// Begins an interval whose last window had so much.
-    pub(super) fn follow(&mut self, last: f64) {
-        *self = Self { last, ..Self::default() };
+    /// Begins an interval after windows that had so much.
+    pub(super) fn follow(&mut self, last: [f32; 2]) {
+        *self = Self { last, follows: true, ..Self::default() };
     }
 
     /// What is known of the figure once it is scaled; `events` is how many events it is
@@ -188,9 +211,16 @@ impl Tally {
         let pairs = f64::from(scale.pairs);
         // Not even regular events are certain to less than one of them.
         let least = if events > 0 { 0.5 } else { 0.0 };
-        let variances = (self.variances * f64::from(scale.windows) / pairs).max(least);
+        let first = self.firsts / pairs;
+        let mut variance = first;
+        if scale.triples > 0 {
+            let second = self.seconds / f64::from(scale.triples);
+            // By chance it may be less than were there nothing but edges.
+            variance = (2.0 * second - first).max(first / 3.0);
+        }
+        let variances = (variance * f64::from(scale.windows)).max(least);
         let degrees = if self.squares > 0.0 {
-            2.0 * self.variances * self.variances / self.squares * pairs / (pairs + 2.0)
+            2.0 * self.firsts * self.firsts / self.squares * pairs / (pairs + 2.0)
         } else {
             1.0
         };
@@ -206,6 +236,8 @@ pub(super) struct Scale {
     pub(super) windows: u32,
     /// Windows that have one before them.
     pub(super) pairs: u32,
+    /// Windows that have two before them.
+    pub(super) triples: u32,
 }
 
 impl Scale {
@@ -245,20 +277,23 @@ pub(super) struct Windows {
     observed_ns: u64,
     count: u32,
     pairs: u32,
-    /// Length of the last window, ns.
-    before_ns: Option<f64>,
+    triples: u32,
+    /// Lengths of the last window and of the one before it, ns.
+    before_ns: [Option<f64>; 2],
 }
 
 impl Windows {
     /// Ends a window.
-    pub(super) fn end(&mut self, observed_ns: u64) -> Pair {
+    pub(super) fn end(&mut self, observed_ns: u64) -> Place {
         let now_ns = observed_ns.max(1) as f64;
-        let pair =
-            Pair { before_ns: self.before_ns.replace(now_ns), now_ns, across: self.count == 0 };
+        let before_ns = self.before_ns;
+        self.before_ns = [Some(now_ns), before_ns[0]];
+        let place = Place { now_ns, before_ns, index: self.count };
         self.observed_ns = self.observed_ns.saturating_add(observed_ns.max(1));
         self.count = self.count.saturating_add(1);
-        self.pairs += u32::from(pair.before_ns.is_some());
-        pair
+        self.pairs += u32::from(before_ns[0].is_some());
+        self.triples += u32::from(before_ns[1].is_some());
+        place
     }
 
     /// How many there were in this interval.
@@ -271,7 +306,8 @@ impl Windows {
         if self.count > 0 {
             let time_ns = duration_ns.saturating_add(self.pending_ns) as f64;
             let factor = (time_ns / self.observed_ns as f64).max(1.0);
-            let scale = Scale { factor, windows: self.count, pairs: self.pairs };
+            let scale =
+                Scale { factor, windows: self.count, pairs: self.pairs, triples: self.triples };
             *self = Self { before_ns: self.before_ns, ..Self::default() };
             return Told::Scaled(scale);
         }

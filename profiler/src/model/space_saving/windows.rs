@@ -1,6 +1,6 @@
 //! What a table knows of windows: nothing, and no memory, as long as all is counted.
 
-use crate::model::spread::{Pair, Rounding, Scale, Spread, Tally, join};
+use crate::model::spread::{Place, Rounding, Scale, Spread, Tally, join};
 
 use super::{KEYED, Key, KeySlice, Ops, SpaceSaving};
 
@@ -10,7 +10,7 @@ pub(super) struct Side {
     /// Of the interval that goes on.
     tallies: Vec<Tally>,
     /// What the keys had that were in the last window of the interval before.
-    before: Vec<(Key, f64)>,
+    before: Vec<(Key, [f32; 2])>,
     /// Of keys that were scaled.
     spreads: Vec<Option<Spread>>,
 }
@@ -55,10 +55,10 @@ impl Side {
 
 impl SpaceSaving {
     /// Ends a window.
-    pub(in crate::model) fn window(&mut self, pair: Pair) {
+    pub(in crate::model) fn window(&mut self, place: Place) {
         let mut tallies = std::mem::take(&mut self.side.tallies);
         tallies.resize(self.entries.len(), Tally::default());
-        if pair.across {
+        if place.is_first() {
             for (key, last) in std::mem::take(&mut self.side.before) {
                 if let Some(slot) = self.find(self.hash(&key), &key.bytes, key.len) {
                     tallies[slot as usize].follow(last);
@@ -66,7 +66,7 @@ impl SpaceSaving {
             }
         }
         for (slot, tally) in tallies.iter_mut().enumerate() {
-            tally.window(self.ops(slot as u32).total(), pair);
+            tally.window(self.ops(slot as u32).total(), place);
         }
         self.side.tallies = tallies;
     }
@@ -79,7 +79,7 @@ impl SpaceSaving {
         let mut tallies = tallies.into_iter();
         for row in &mut keys {
             let tally = tallies.next().unwrap_or_default();
-            if tally.last() > 0.0 {
+            if tally.last() != [0.0; 2] {
                 self.side.before.push((row.key.clone(), tally.last()));
             }
             row.spread = Some(Box::new(tally.spread(row.ops.total(), scale)));
