@@ -16,6 +16,7 @@ pub mod process;
 pub mod programs;
 pub mod servers;
 pub mod summary;
+pub mod terminal;
 pub mod truth;
 
 use std::ffi::OsStr;
