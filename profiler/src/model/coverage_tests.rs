@@ -4,13 +4,21 @@ use probe_ebpf::Op;
 
 use super::*;
 
-const MS: u64 = 1_000_000;
-const SECOND: u64 = 1000 * MS;
+pub(super) const MS: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1000 * MS;
 
 /// xorshift64*.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        for _ in 0..5 {
+            random.next();
+        }
+        random
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -19,11 +27,11 @@ impl Random {
     }
 
     /// From 0 up to 1.
-    fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn normal(&mut self) -> f64 {
+    pub(super) fn normal(&mut self) -> f64 {
         (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
     }
 
@@ -135,10 +143,7 @@ fn parts() -> Vec<f64> {
 
 /// True counts by key.
 fn run(kind: Kind, rate: f64, seconds: u64, phase: Phase, seed: u64) -> (Session, Vec<u64>) {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    for _ in 0..5 {
-        random.next();
-    }
+    let mut random = Random::new(seed);
     let end = seconds * SECOND;
     let load = Load::new(kind, rate, end, &mut random);
     let (parts, period, window) = (parts(), 100 * MS, MS);

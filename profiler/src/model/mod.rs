@@ -13,6 +13,8 @@ pub(crate) mod fixture;
 pub mod flame;
 pub mod hist;
 mod key_text;
+#[cfg(test)]
+mod lock_coverage_tests;
 pub(crate) mod names;
 mod past;
 mod sample;
