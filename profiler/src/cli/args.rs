@@ -235,6 +235,10 @@ pub(super) struct HowArgs {
     /// margins. 'none': everything is watched, whatever it costs, and counts are exact
     #[arg(long, value_name = "SHARE", value_parser = max_overhead)]
     pub(super) max_overhead: Option<MaxOverhead>,
+    /// Least time from the beginning of one window on map operations to that of the next:
+    /// shorter than is good for figures, to see many windows soon
+    #[arg(long, value_name = "TIME", hide = true, value_parser = humantime::parse_duration)]
+    pub(super) window_period: Option<Duration>,
     /// How to attach
     #[arg(long, value_enum, hide = true)]
     pub(super) attach: Option<AttachArg>,

@@ -151,7 +151,7 @@ impl Collector {
         bill.set(&plan);
         let cpu_ns = target.cpu_ns();
         let planned = target.modules().len();
-        let watch = windows::watch(options.max_overhead, &plan, kernel.method());
+        let watch = windows::watch(&options, &plan, kernel.method());
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
         let now = Instant::now();
         Self {

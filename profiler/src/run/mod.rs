@@ -56,6 +56,9 @@ pub struct Options {
     /// Most that probes may cost, as a share of the target's CPU time, above 0 and at
     /// most 1; `None`: all is told, whatever it costs.
     pub max_overhead: Option<f64>,
+    /// Least time from one window on map operations to the next; `None`: what is good for
+    /// figures.
+    pub window_period: Option<Duration>,
 }
 
 /// What a run sends.

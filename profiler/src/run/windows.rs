@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
+    Options,
     bill::Spent,
     budget::{Budget, Next, Pace, WindowCost},
     collector::{Collector, drain_while, monotonic_ns},
@@ -48,12 +49,13 @@ pub(super) struct Attached {
 }
 
 /// Budgets for a plan, where the target is not to bear everything.
-pub(super) fn watch(max_overhead: Option<f64>, plan: &Plan, method: Method) -> Watch {
-    let Some(share) = max_overhead else { return Watch::new(None, None) };
-    let [maps, locks] = match method {
+pub(super) fn watch(options: &Options, plan: &Plan, method: Method) -> Watch {
+    let Some(share) = options.max_overhead else { return Watch::new(None, None) };
+    let [mut maps, locks] = match method {
         Method::Multi => [MAPS, LOCKS],
         Method::Perf => [SLOW, SLOW],
     };
+    maps.period = options.window_period.unwrap_or(maps.period);
     // Locks are what it is about; but they must leave something for keys.
     let both = plan.sites.iter().any(Site::is_of_maps);
     let of_locks = if both { share / 2.0 } else { share };
