@@ -8,6 +8,7 @@ mod bill;
 mod budget;
 mod clock;
 mod collector;
+mod emergency;
 mod follow;
 mod lengths;
 mod resolver;
