@@ -7,8 +7,10 @@ use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    args::{ChoiceArgs, HowArgs, MaxOverhead, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
-    launched, out, progress, silence,
+    args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
+    launched, out,
+    overhead::MaxOverhead,
+    progress, silence,
     tape::Tape,
 };
 use crate::{
