@@ -3,7 +3,7 @@
 //! In: what probes have cost since they were last seen to cost what they may. Out: a gate
 //! that is shut and probes that are out, and for how long the target had to bear it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{bill::Spent, collector::Collector, watch::Kind};
 
@@ -34,12 +34,18 @@ impl Alarm {
 }
 
 impl Collector {
-    /// Whether more was spent since `before` than any plan foresees.
-    pub(super) fn alarm(&mut self, kind: Kind, before: Spent) -> Option<Alarm> {
+    /// Whether more was spent since `before` than any plan foresees for `time`, which is not
+    /// over yet; `None`: for a window.
+    pub(super) fn alarm(
+        &mut self,
+        kind: Kind,
+        before: Spent,
+        time: Option<Duration>,
+    ) -> Option<Alarm> {
         let spent_ns = self.spent(kind).since(before).ns;
         let group = self.watch.group(kind);
         let budget = group.budget.as_ref()?;
-        let most_ns = budget.stop_at_ns(budget.length());
+        let most_ns = budget.stop_at_ns(time.unwrap_or(budget.length()));
         if spent_ns > most_ns {
             return Some(Alarm { fine: group.fine, spent_ns, most_ns });
         }

@@ -165,7 +165,7 @@ impl Collector {
                 State::Out => {}
                 State::Always { since, spent } => self.weigh(kind, now, since, spent),
                 State::Open { until, before, cycle_ns } => {
-                    let alarm = self.alarm(kind, before).filter(|_| !self.is_shortest(kind));
+                    let alarm = self.alarm(kind, before, None).filter(|_| !self.is_shortest(kind));
                     if now >= until || alarm.is_some() {
                         self.end_window(kind, before, cycle_ns, alarm);
                     }
@@ -207,7 +207,7 @@ impl Collector {
 
     /// Holds what is watched all the time against the budget.
     fn weigh(&mut self, kind: Kind, now: Instant, since: Instant, before: Spent) {
-        let alarm = self.alarm(kind, before);
+        let alarm = self.alarm(kind, before, Some(STRETCH));
         if now - since < STRETCH && alarm.is_none() {
             return;
         }
@@ -247,7 +247,7 @@ impl Collector {
 
     /// Sites that were hardly ever hit are in place all the time, and may come to be hit.
     fn rest_on(&mut self, kind: Kind, now: Instant, since: Instant, before: Spent) {
-        if let Some(alarm) = self.alarm(kind, before) {
+        if let Some(alarm) = self.alarm(kind, before, Some(STRETCH)) {
             self.stop(kind, &alarm, now);
         } else if now - since < STRETCH {
             return;
