@@ -7,6 +7,7 @@
 
 pub mod blame;
 pub mod browser;
+pub mod emergency;
 pub mod go;
 pub mod mapprof;
 pub mod matrix;

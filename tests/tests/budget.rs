@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use mapprof_tests::emergency::{STOP, Stop};
 use mapprof_tests::mapprof::Outcome;
 use mapprof_tests::memory::{UNCHANGED, changed_code};
 use mapprof_tests::process::eventually;
@@ -17,6 +18,7 @@ use mapprof_tests::{Mapprof, Program, can_profile, observe, programs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// How long it takes to learn that a target hardly runs: windows of some milliseconds, until
@@ -129,6 +131,21 @@ fn margin(figure: &Value) -> u64 {
     figure["margin"].as_u64().unwrap_or(0)
 }
 
+/// Watches a program from its beginning until it has done everything: its truth, and what
+/// mapprof left.
+fn watched<T: DeserializeOwned>(program: &mut Program, options: &[&str]) -> Result<(T, Outcome)> {
+    let running = Mapprof::stat(program.pid()).args(options).attach()?;
+    program.begin()?;
+    let truth = program.truth()?;
+    Ok((truth, running.interrupt()?))
+}
+
+/// An error unless the program's code is as in its file, and it ends well.
+fn is_left_alone(program: Program) -> Result<()> {
+    assert_eq!(changed_code(program.pid())?, UNCHANGED, "probes were left");
+    program.finish_well()
+}
+
 fn json(outcome: Outcome) -> Result<Value> {
     Ok(serde_json::from_str(&outcome.expect_code(0)?.stdout)?)
 }
@@ -169,6 +186,32 @@ fn a_suspended_target_is_waited_for() -> Result<()> {
     idle.program.finish_well()
 }
 
+/// Watched all the time for as long as it does nothing; then it does nothing but read maps.
+/// How long the stop takes is the bench's to measure (`cargo xtask bench emergency`).
+#[test]
+fn a_sudden_load_is_an_emergency() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let mut program = hot("5s")?;
+    let mut running = Mapprof::stat(program.pid()).args(ONE_PERCENT).arg("-v").attach()?;
+    sleep(LEARNT);
+    program.begin()?;
+    let line = running.wait_for(|line| line.contains(STOP))?;
+    let stop = Stop::of(&line).with_context(|| format!("no times in {line:?}"))?;
+    ensure!(stop.shut_ms <= stop.last_hit_ms && stop.last_hit_ms <= stop.out_ms, "{stop:?}");
+    let truth: Counts = program.truth()?;
+    let summary = json(running.interrupt()?)?;
+    assert_eq!(truth.mismatches, 0, "the program read something wrong");
+    let window = &summary["window"];
+    ensure!(window["windows"].as_u64() >= Some(1), "no windows: {window}");
+    let observed_ns = window["observed_ns"].as_u64().context("nothing observed")?;
+    let rest_ns = window["duration_ns"].as_u64().unwrap_or(0).saturating_sub(observed_ns);
+    // Most of the time in which it was hot.
+    ensure!(Duration::from_nanos(rest_ns) > Duration::from_secs(2), "watched on: {window}");
+    is_left_alone(program)
+}
+
 /// What a summary must say that was made in windows.
 fn is_windowed(summary: &Value) -> Result<()> {
     let window = &summary["window"];
@@ -194,11 +237,8 @@ fn a_hot_target_is_watched_in_windows() -> Result<()> {
         return Ok(());
     }
     let mut program = hot("8s")?;
-    let pid = program.pid();
-    let running = Mapprof::stat(pid).args(ONE_PERCENT).attach()?;
-    program.begin()?;
-    let truth: Counts = program.truth()?;
-    let summary = json(running.interrupt()?)?;
+    let (truth, outcome) = watched::<Counts>(&mut program, &ONE_PERCENT)?;
+    let summary = json(outcome)?;
     assert_eq!(truth.mismatches, 0, "the program read something wrong");
     is_windowed(&summary)?;
     for map in &truth.maps {
@@ -210,8 +250,7 @@ fn a_hot_target_is_watched_in_windows() -> Result<()> {
             ensure!(margin(key) > 0 || key["few"] == true, "a sample without margin: {key}");
         }
     }
-    assert_eq!(changed_code(pid)?, UNCHANGED, "probes were left");
-    program.finish_well()
+    is_left_alone(program)
 }
 
 /// The figures' frame, for people.
@@ -257,8 +296,7 @@ fn a_hot_target_may_be_suspended() -> Result<()> {
     let truth: Counts = program.truth()?;
     is_windowed(&json(running.interrupt()?)?)?;
     assert_eq!(truth.mismatches, 0, "the program read something wrong");
-    assert_eq!(changed_code(pid)?, UNCHANGED, "probes were left");
-    program.finish_well()
+    is_left_alone(program)
 }
 
 #[test]
@@ -314,11 +352,9 @@ fn one_by_one_windows_are_longer_and_rarer() -> Result<()> {
     }
     let mut program = hot("15s")?;
     let pid = program.pid();
-    let running = Mapprof::stat(pid).args(ONE_PERCENT).args(["--attach", "perf"]).attach()?;
-    program.begin()?;
-    let truth: Counts = program.truth()?;
-    let outcome = running.interrupt()?.expect_message(&["longer", "rarer"])?;
-    let summary = json(outcome)?;
+    let options = [&ONE_PERCENT[..], &["--attach", "perf"]].concat();
+    let (truth, outcome) = watched::<Counts>(&mut program, &options)?;
+    let summary = json(outcome.expect_message(&["longer", "rarer"])?)?;
     let window = &summary["window"];
     ensure!(window["windows"].as_u64() >= Some(1), "no windows: {window}");
     ensure!(window["observed_ns"].as_u64() < window["duration_ns"].as_u64(), "{window}");
@@ -342,10 +378,8 @@ fn locks_are_watched_all_the_time_where_that_fits() -> Result<()> {
     }
     let args = ["-goroutines", "2", "-locks", "100", "-section", "20ms"];
     let mut program = Program::hold(&programs::newest_go("mutex")?, args)?;
-    let running = Mapprof::stat(program.pid()).args(ONE_PERCENT).attach()?;
-    program.begin()?;
-    let truth: Value = program.truth()?;
-    let summary = json(running.interrupt()?)?;
+    let (truth, outcome) = watched::<Value>(&mut program, &ONE_PERCENT)?;
+    let summary = json(outcome)?;
     assert_eq!(truth["mismatches"], 0, "the lock did not exclude");
     let window = &summary["window"];
     assert_eq!(locks_observed(window), window["duration_ns"].as_u64(), "{window}");
@@ -363,18 +397,14 @@ fn locks_of_a_convoy_are_watched_in_windows() -> Result<()> {
     }
     let args = ["-goroutines", "8", "-locks", "6000000", "-section", "300ns"];
     let mut program = Program::hold(&programs::newest_go("mutex")?, args)?;
-    let pid = program.pid();
-    let running = Mapprof::stat(pid).args(ONE_PERCENT).attach()?;
-    program.begin()?;
-    let _: Value = program.truth()?;
-    let summary = json(running.interrupt()?)?;
+    let (_, outcome) = watched::<Value>(&mut program, &ONE_PERCENT)?;
+    let summary = json(outcome)?;
     let window = &summary["window"];
     ensure!(locks_observed(window) < window["duration_ns"].as_u64(), "{window}");
     let locks = summary["locks"].as_array().context("no locks")?;
     let wait = locks.first().map(|lock| &lock["wait"]).context("nobody was seen to wait")?;
     ensure!(margin(wait) > 0 || wait["few"] == true, "a sample without margin: {wait}");
-    assert_eq!(changed_code(pid)?, UNCHANGED, "probes were left");
-    program.finish_well()
+    is_left_alone(program)
 }
 
 const GET: [&str; 3] = ["--no-builtin", "--probe", "lookup:get key=arg1:str"];
@@ -390,10 +420,8 @@ struct Forks {
 fn forks(path: &Path, gets: u64, options: &[&str]) -> Result<(Forks, Value)> {
     let mut program = Program::hold_c(path, &[&gets.to_string()])?;
     let pid = program.pid();
-    let running = Mapprof::stat(pid).args(GET).args(options).attach()?;
-    program.begin()?;
-    let truth: Forks = program.truth()?;
-    let summary = json(running.interrupt()?)?;
+    let (truth, outcome) = watched::<Forks>(&mut program, &[&GET[..], options].concat())?;
+    let summary = json(outcome)?;
     for process in [pid].iter().chain(&truth.children) {
         eventually("all probes are gone", Duration::from_secs(10), || {
             Ok(changed_code(*process)?.is_empty())

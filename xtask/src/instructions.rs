@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use mapprof_tests::{target_dir, workspace};
 
-use crate::build::cargo;
+use crate::build;
 
 /// What was counted when somebody last looked.
 const STORED: &str = "profiler/benches/instructions.json";
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         bail!("valgrind is missing, which counts the instructions: apt-get install valgrind");
     }
-    let binary = build()?;
+    let binary = build::benchmarks("instructions")?;
     let stored = stored()?;
     let mut counted = BTreeMap::new();
     let mut far = Vec::new();
@@ -88,22 +88,6 @@ fn stored() -> Result<BTreeMap<String, f64>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(error).with_context(|| format!("reading {STORED}")),
     }
-}
-
-/// Builds the loads and returns where they are.
-fn build() -> Result<PathBuf> {
-    let mut build = cargo();
-    build.args(["bench", "--package", "mapprof", "--bench", "instructions", "--no-run"]);
-    let output =
-        build.args(["--message-format", "json"]).stderr(std::process::Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "cargo bench --no-run ended with {}", output.status);
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let mut found = artifacts.filter_map(|message: serde_json::Value| {
-        let is_it = message["target"]["name"] == "instructions";
-        is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
-    });
-    found.next_back().context("cargo told of no executable")
 }
 
 fn loads(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {

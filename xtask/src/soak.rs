@@ -1,6 +1,11 @@
 //! `cargo xtask soak`: thousands of windows on programs at full load, which check their own
 //! results, and whose code is compared with its file afterwards.
 //!
+//! Windows come at most ten times a second, which is good for figures and slow for this: ten
+//! thousand would take over a quarter of an hour. So mapprof is told to begin them sooner one
+//! after the other (its hidden `--window-period`), and given a budget that lets it; what a
+//! window does to the program is the same.
+//!
 //! In: how many windows. Out: a line for each run, and failure unless all went well.
 
 use std::io::{Read, Write};
@@ -34,6 +39,9 @@ pub(crate) struct Args {
     /// Budget that mapprof is given: the more, the more windows a second
     #[arg(long, default_value = "30%", value_name = "SHARE")]
     max_overhead: String,
+    /// Least time from one window to the next
+    #[arg(long, default_value = "1ms", value_name = "TIME")]
+    window_period: String,
     /// How long one run of mapprof lasts; there are as many as it takes
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=150))]
     seconds: u64,
@@ -81,6 +89,7 @@ fn build_and_run(args: &Args) -> Result<()> {
         .arg(format!("CARGO_TARGET_DIR={}", target_dir().display()))
         .arg(std::env::current_exe()?)
         .args(["soak", "--built", "--max-overhead", &args.max_overhead])
+        .args(["--window-period", &args.window_period])
         .args(["--cycles", &args.cycles.to_string()])
         .args(["--seconds", &args.seconds.to_string()]);
     run_command(again.args(&args.filter))
@@ -125,6 +134,8 @@ fn mapprof(pid: u32, args: &Args) -> Mapprof {
     Mapprof::new(["stat", "--format", "json", "--duration", "170s"]).args([
         "--max-overhead",
         &args.max_overhead,
+        "--window-period",
+        &args.window_period,
         "--pid",
         &pid.to_string(),
     ])

@@ -14,6 +14,7 @@ use probe_ebpf::LONG_KEY;
 
 use super::{
     merge::MergeArgs,
+    overhead::{DEFAULT_OVERHEAD, MaxOverhead, max_overhead},
     replay::{PartArgs, ReplayArgs},
     tape::RecordArgs,
 };
@@ -235,6 +236,10 @@ pub(super) struct HowArgs {
     /// margins. 'none': everything is watched, whatever it costs, and counts are exact
     #[arg(long, value_name = "SHARE", value_parser = max_overhead)]
     pub(super) max_overhead: Option<MaxOverhead>,
+    /// Least time from the beginning of one window on map operations to that of the next:
+    /// shorter than is good for figures, to see many windows soon
+    #[arg(long, value_name = "TIME", hide = true, value_parser = humantime::parse_duration)]
+    pub(super) window_period: Option<Duration>,
     /// How to attach
     #[arg(long, value_enum, hide = true)]
     pub(super) attach: Option<AttachArg>,
@@ -328,58 +333,6 @@ fn interval(text: &str) -> Result<Interval, String> {
     } else {
         Err("an interval lasts from 10ms to 1h".to_owned())
     }
-}
-
-/// `--max-overhead`
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum MaxOverhead {
-    /// No bound.
-    None,
-    /// Share of the target's CPU time, above 0 and at most 1.
-    Share(f64),
-}
-
-impl MaxOverhead {
-    /// The bound, if there is one.
-    pub(super) fn share(self) -> Option<f64> {
-        match self {
-            Self::None => None,
-            Self::Share(share) => Some(share),
-        }
-    }
-}
-
-/// What a service bears that nobody asked.
-const DEFAULT_OVERHEAD: f64 = 0.01;
-/// Least budget: a window of a millisecond on every CPU that the target uses, once in
-/// ten seconds.
-const LEAST_OVERHEAD: f64 = 0.0001;
-
-fn max_overhead(text: &str) -> Result<MaxOverhead, String> {
-    if text == "none" {
-        return Ok(MaxOverhead::None);
-    }
-    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    let example = "as in 1% or 0.01, or 'none'";
-    let number: f64 = number.trim().parse().map_err(|_| format!("a share is wanted, {example}"))?;
-    let share = number / scale;
-    if !share.is_finite() || share <= 0.0 {
-        return Err(format!("a budget of nothing allows no window at all; give more, {example}"));
-    }
-    if share > 1.0 {
-        return Err(format!(
-            "{}% is more than all CPU time of the target; give at most 100%, {example}",
-            share * 100.0
-        ));
-    }
-    if share < LEAST_OVERHEAD {
-        return Err(format!(
-            "{}% is less than one window of a millisecond costs, once in ten seconds; give at least {}%, {example}",
-            share * 100.0,
-            LEAST_OVERHEAD * 100.0
-        ));
-    }
-    Ok(MaxOverhead::Share(share))
 }
 
 /// `--attach`

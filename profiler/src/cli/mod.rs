@@ -15,6 +15,7 @@ mod launched;
 mod memory;
 mod merge;
 mod out;
+mod overhead;
 mod pictures;
 mod profile;
 mod progress;

@@ -7,8 +7,10 @@ use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    args::{ChoiceArgs, HowArgs, MaxOverhead, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
-    launched, out, progress, silence,
+    args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
+    launched, out,
+    overhead::MaxOverhead,
+    progress, silence,
     tape::Tape,
 };
 use crate::{
@@ -118,6 +120,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
         debug: how.verbose >= 2,
         max_overhead: how.max_overhead.and_then(MaxOverhead::share),
+        window_period: how.window_period,
     };
     let mut notices: Vec<String> = target.untested().collect();
     let run = Run::start(target, plan, wanted, options)?;

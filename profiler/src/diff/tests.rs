@@ -406,3 +406,13 @@ fn the_text_is_narrow_and_obeys_nothing() {
         }
     }
 }
+
+/// What was watched in windows: the hot key is twice as hot, and nothing else has moved.
+#[test]
+fn golden_text_of_windows() {
+    let [before, after] = [1, 2].map(|times| fixture::windowed_for(20, times));
+    let diff = compare(&before, &after, &[]).diff;
+    insta::assert_snapshot!("windowed", text(&diff));
+    let json = serde_json::to_value(&diff).unwrap();
+    assert!(validator().is_valid(&json), "{json}");
+}

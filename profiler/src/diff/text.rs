@@ -50,15 +50,24 @@ fn line(text: &mut String, told: &str) {
 fn window(text: &mut String, name: &str, window: &Window) {
     let exe = clean(&window.exe).into_owned();
     let told = format!(
-        "{name:<8} {} in {} intervals, {} events",
+        "{name:<8} {} in {} intervals{}, {} events",
         time(window.duration_ns),
         window.intervals,
+        observed(window),
         count(window.events)
     );
     let lost =
         if window.lost > 0 { format!(", {} lost", count(window.lost)) } else { String::new() };
     let room = COLUMNS.saturating_sub(width(&told) + width(&lost) + 2);
     line(text, &format!("{told}{lost}  {}", tail(&exe, room)));
+}
+
+/// `, observed 0.8%`, where figures are scaled from a part.
+fn observed(window: &Window) -> String {
+    if window.observed_ns == 0 || window.observed_ns >= window.duration_ns {
+        return String::new();
+    }
+    format!(", observed {}", share(window.observed_ns as f64 / window.duration_ns as f64))
 }
 
 /// Returns how many figures it tells.

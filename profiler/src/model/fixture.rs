@@ -2,12 +2,16 @@
 
 use probe_ebpf::{LONG_KEY, Op};
 
+mod windowed;
+
 use super::*;
 use crate::{
     catalog::KeyFormat,
     decode::{BlameEvent, Unreadable, WaitEvent},
     target::{Field, KeyShape, Kind, Node},
 };
+
+pub(crate) use windowed::{windowed, windowed_for};
 
 /// Wall clock of the first slice, ns since the epoch.
 const START: u64 = 1_700_000_000_000_000_000;

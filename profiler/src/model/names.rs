@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use super::Frame;
-use super::summary::{Lock, Map};
+use super::summary::{Lock, Map, Window};
 use crate::catalog;
 use crate::decode::MANY;
+use crate::units;
 
 /// `map[string]*shop.Session in main.(*Cache).Get`; the kind where there is no type.
 pub(crate) fn map_name(map: &Map) -> String {
@@ -22,6 +23,24 @@ pub(crate) fn lock_name(lock: &Lock) -> String {
 /// [`Map::unreadable`].
 pub(crate) fn unreadable(reason: &str) -> String {
     format!("(unreadable: its {reason} could not be read)")
+}
+
+/// `, scaled from 4.0% of the time`, where waits were not told all the time.
+pub(crate) fn waits_scaled(window: &Window) -> String {
+    scaled(window.locks_observed_share().unwrap_or(window.observed_share()))
+}
+
+/// The same of operations.
+pub(crate) fn ops_scaled(window: &Window) -> String {
+    scaled(window.observed_share())
+}
+
+fn scaled(share: f64) -> String {
+    if share > 0.0 && share < 1.0 {
+        format!(", scaled from {} of the time", units::share(share))
+    } else {
+        String::new()
+    }
 }
 
 fn name(what: &str, label: Option<&str>) -> String {

@@ -13,6 +13,7 @@
 //! Merging keeps both: counts and errors of a key add up, and a key that one side
 //! does not have gets that side's floor as error.
 
+mod stored;
 mod windows;
 
 use std::cmp::Reverse;
@@ -21,9 +22,11 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use probe_ebpf::{Op, SHORT_KEY};
+use probe_ebpf::Op;
 
-use super::{Key, KeySlice, Ops};
+use super::{KeySlice, Ops};
+use crate::decode::Key;
+use stored::Stored;
 
 /// Entries every table may have however many the others use, so that one big map
 /// does not hide the keys of all others.
@@ -38,7 +41,7 @@ const UNIT: usize = 64;
 pub(crate) struct Budget {
     /// In one table.
     pub(crate) per_table: usize,
-    /// In all tables together, still to be had. A key of up to [`SHORT_KEY`] bytes
+    /// In all tables together, still to be had. A key of up to [`probe_ebpf::SHORT_KEY`] bytes
     /// weighs one, a longer one as many as its memory amounts to.
     pub(crate) left: usize,
 }
@@ -52,53 +55,6 @@ impl Budget {
         }
         granted
     }
-}
-
-/// A key's bytes, without an allocation where they are few.
-#[derive(Debug)]
-enum Stored {
-    Short { len: u8, bytes: [u8; SHORT_KEY] },
-    Long { len: u64, bytes: Box<[u8]> },
-}
-
-impl Stored {
-    fn new(key: &[u8], len: u64) -> Self {
-        if key.len() <= SHORT_KEY && key.len() as u64 == len {
-            let mut bytes = [0; SHORT_KEY];
-            bytes[..key.len()].copy_from_slice(key);
-            Self::Short { len: key.len() as u8, bytes }
-        } else {
-            Self::Long { len, bytes: key.into() }
-        }
-    }
-
-    #[inline]
-    fn parts(&self) -> (&[u8], u64) {
-        match self {
-            Self::Short { len, bytes } => (&bytes[..usize::from(*len)], u64::from(*len)),
-            Self::Long { len, bytes } => (bytes, *len),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Self::Short { .. } => 1,
-            Self::Long { bytes, .. } => weight_of_long(bytes),
-        }
-    }
-
-    fn into_key(self) -> Key {
-        match self {
-            Self::Short { len, bytes } => {
-                Key { bytes: bytes[..usize::from(len)].into(), len: u64::from(len) }
-            }
-            Self::Long { len, bytes } => Key { bytes, len },
-        }
-    }
-}
-
-fn weight_of_long(bytes: &[u8]) -> usize {
-    1 + (bytes.len() + size_of::<usize>()).div_ceil(UNIT)
 }
 
 /// Kinds of operation that can have a key: the first ones of [`Op`].

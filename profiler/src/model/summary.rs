@@ -133,6 +133,20 @@ impl Window {
     pub fn is_sampled(&self) -> bool {
         self.windows > 0 || self.locks_observed_ns.is_some()
     }
+
+    /// How much of the time operations of maps were told, 0 to 1.
+    pub fn observed_share(&self) -> f64 {
+        self.share(self.observed_ns)
+    }
+
+    /// How much of it beginnings of waits were told, 0 to 1; `None` where it is as much.
+    pub fn locks_observed_share(&self) -> Option<f64> {
+        self.locks_observed_ns.map(|ns| self.share(ns))
+    }
+
+    fn share(&self, ns: u64) -> f64 {
+        (ns as f64 / self.duration_ns.max(1) as f64).min(1.0)
+    }
 }
 
 impl Ops {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inferno::flamegraph::{Options, from_lines};
 
 use super::{By, ReportError, folded};
-use crate::model::summary::Summary;
+use crate::model::{names, summary::Summary};
 use crate::units;
 
 /// Columns of the executable's path that the title has room for.
@@ -81,6 +81,7 @@ fn subtitle(summary: &Summary, by: By) -> String {
                 _ => sum(&mut locks.iter().map(|lock| lock.blamed_ns)),
             };
             within(format!("{} in {} waits", units::time(ns), units::count(waits)))
+                + &names::waits_scaled(&summary.window)
         }
         By::Ops => {
             let stacks = || maps.iter().flat_map(|map| &map.stacks);
@@ -88,6 +89,7 @@ fn subtitle(summary: &Summary, by: By) -> String {
             let ops = sum(&mut stacks().map(|stack| stack.ops.total()));
             let (ops, samples) = (units::count(ops), units::count(samples));
             within(format!("{ops} operations, from {samples} sampled stacks"))
+                + &names::ops_scaled(&summary.window)
         }
     }
 }

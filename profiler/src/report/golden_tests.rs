@@ -1,9 +1,9 @@
 //! What each format writes of the fixture, held against files in `snapshots/`; those that
 //! are not text as what they are read back as.
 
-use super::tests::{bytes, document_of, empty, rendered, summary};
+use super::tests::{bytes, document_of, empty, rendered, summary, summary_of};
 use super::*;
-use crate::model::fixture;
+use crate::model::{Session, fixture};
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
@@ -11,8 +11,12 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// What the format writes, as text.
 fn shown(format: Format, options: Options) -> String {
-    let (session, summary) = (fixture::session(), summary());
-    let bytes = render(format, options, &document_of(&session, &summary)).unwrap();
+    shown_of(&fixture::session(), format, options)
+}
+
+fn shown_of(session: &Session, format: Format, options: Options) -> String {
+    let summary = summary_of(session);
+    let bytes = render(format, options, &document_of(session, &summary)).unwrap();
     match format {
         Format::Pprof => read_back::profile_text(&bytes),
         Format::Hlog => read_back::log_text(&bytes),
@@ -37,6 +41,22 @@ fn golden_formats() {
     for format in Format::all().filter(|&format| format != Format::Html) {
         // The page's is its own.
         insta::assert_snapshot!(format.name(), shown(format, Options::default()));
+    }
+}
+
+/// What was watched in windows: every figure that is an estimate has its margin, or it is
+/// said that it is one.
+#[test]
+fn golden_windowed() {
+    let session = fixture::windowed();
+    for format in [Format::Text, Format::Json, Format::Folded, Format::Flamegraph, Format::Hgrm] {
+        let shown = shown_of(&session, format, Options::default());
+        insta::assert_snapshot!(format!("windowed_{format}"), shown);
+    }
+    for table in Table::ALL {
+        let options = Options { table, ..Options::default() };
+        let shown = shown_of(&session, Format::Csv, options);
+        insta::assert_snapshot!(format!("windowed_csv_{table}"), shown);
     }
 }
 

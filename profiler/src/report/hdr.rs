@@ -13,7 +13,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWr
 use super::{By, Document, ReportError};
 use crate::model::LockStep;
 use crate::model::hist::WaitHist;
-use crate::model::names::lock_name;
+use crate::model::names::{self, lock_name};
 use crate::model::summary::Lock;
 use crate::units;
 
@@ -35,7 +35,7 @@ pub(super) fn percentiles(document: &Document<'_>) -> Result<Vec<u8>, ReportErro
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "#[mapprof {}: waits for {} of {} (pid {}), ms]",
+        "#[mapprof {}: waits for {} of {} (pid {}), ms{}]",
         env!("CARGO_PKG_VERSION"),
         match summary.locks.as_slice() {
             [lock] => name(lock),
@@ -43,6 +43,7 @@ pub(super) fn percentiles(document: &Document<'_>) -> Result<Vec<u8>, ReportErro
         },
         units::clean(&summary.target.exe),
         summary.target.pid,
+        names::waits_scaled(&summary.window),
     );
     let _ = writeln!(
         text,
@@ -108,10 +109,11 @@ fn write_log(
     let mut serializer = V2DeflateSerializer::new();
     let mut writer: IntervalLogWriter<'_, '_, _, _> = IntervalLogWriterBuilder::new()
         .add_comment(&format!(
-            "[mapprof {}: waits for locks of {} (pid {}); histograms in ns, Interval_Max in ms]",
+            "[mapprof {}: waits for locks of {} (pid {}); histograms in ns, Interval_Max in ms{}]",
             env!("CARGO_PKG_VERSION"),
             units::clean(&target.exe),
-            target.pid
+            target.pid,
+            names::waits_scaled(&document.summary.window)
         ))
         .add_comment("[Histogram log format version 1.3]")
         .with_start_time(UNIX_EPOCH.checked_add(start).unwrap_or(UNIX_EPOCH))

@@ -38,7 +38,9 @@ fn every_summary_is_valid() {
     let validator = validator();
     let none = Session::new(TargetInfo::default()).summary(0);
     let last = fixture::session().last_summary(1);
-    for summary in [full(), none, last] {
+    let [windowed, few] = [fixture::windowed(), fixture::windowed_for(1, 1)];
+    let windowed = [windowed.summary(50), few.summary(50), windowed.last_summary(1)];
+    for summary in [full(), none, last].into_iter().chain(windowed) {
         assert_eq!(errors(&validator, &json(&summary)), [""; 0]);
     }
 }

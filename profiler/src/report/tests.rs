@@ -9,7 +9,11 @@ use crate::model::{Frame, Session, TargetInfo, fixture, hist::WaitHist};
 const KEYS: usize = 12;
 
 pub(super) fn summary() -> Summary {
-    let mut summary = fixture::session().summary(KEYS);
+    summary_of(&fixture::session())
+}
+
+pub(super) fn summary_of(session: &Session) -> Summary {
+    let mut summary = session.summary(KEYS);
     findings::attach(&mut summary);
     summary
 }
@@ -140,7 +144,7 @@ fn text_tells_the_margin_of_a_key() {
     assert!(!rendered(Format::Text, &summary).contains("up to n more"));
     summary.maps[0].keys[1].margin = 12;
     let text = rendered(Format::Text, &summary);
-    assert!(text.contains("up to n more") && text.contains(" 198+12 "), "{text}");
+    assert!(text.contains("up to n more") && text.contains(" 198 +12 "), "{text}");
 }
 
 #[test]

@@ -150,8 +150,15 @@ impl Budget {
 
     /// What a window of so long may cost before it is stopped, ns.
     pub(super) fn stop_at_ns(&self, length: Duration) -> u64 {
-        let planned = self.allowed() * self.period(length).as_nanos() as f64;
+        // Of a target that nothing is known of yet one CPU is thought to be at work.
+        let allowed = if self.cpu.known { self.allowed() } else { self.share };
+        let planned = allowed * self.period(length).as_nanos() as f64;
         (EMERGENCY * planned) as u64
+    }
+
+    /// Whether the next window is as short as any.
+    pub(super) fn is_shortest(&self) -> bool {
+        self.length <= self.pace.shortest
     }
 
     fn period(&self, length: Duration) -> Duration {
@@ -196,11 +203,22 @@ impl Budget {
         self.stop()
     }
 
-    /// Goes over to windows, after an emergency stop or what has become too dear.
-    pub(super) fn stop(&mut self) -> Next {
+    /// Goes over to windows, after what has become too dear.
+    fn stop(&mut self) -> Next {
         self.seen_ns = 0.0;
         self.length = self.pace.shortest;
         Next::Window { pause: self.pace.period, length: self.length }
+    }
+
+    /// Begins anew with the shortest windows after an emergency stop; what it has cost is
+    /// paid for as after any other window or stretch, which is `next`.
+    pub(super) fn after_emergency(&mut self, next: Next) -> Next {
+        let (Next::Window { pause: paid, .. }, Next::Window { pause, length }) =
+            (next, self.stop())
+        else {
+            return self.stop();
+        };
+        Next::Window { pause: pause.max(paid), length }
     }
 
     fn note(&mut self, open: Duration, spent_ns: u64, weight: f64) {
@@ -315,6 +333,29 @@ mod tests {
         // 1% of two CPUs in a tenth of a second is 2 ms.
         assert_eq!(budget.stop_at_ns(Duration::from_millis(1)) / 1_000_000, 20);
         let next = budget.after_stretch(Duration::from_millis(10), 20_000_000);
+        assert_eq!(next, Next::Window { pause: PACE.period, length: PACE.shortest });
+        // Of a target that nothing is known of yet, one CPU is thought to be at work.
+        let budget = Budget::new(0.01, PACE);
+        assert_eq!(budget.stop_at_ns(PACE.shortest) / 1_000_000, 10);
+    }
+
+    #[test]
+    fn after_an_emergency_windows_are_short_and_what_it_cost_is_paid_for() {
+        let mut budget = Budget::new(0.01, PACE);
+        budget.pass(Duration::from_secs(1), 1_000_000_000, 0);
+        // Nothing to see, so that windows get longer.
+        for _ in 0..4 {
+            budget.after_window(budget.length(), WindowCost::default(), 0.5);
+        }
+        assert!(!budget.is_shortest());
+        let cost = WindowCost { inside_ns: 40_000_000, around_ns: 20_000_000 };
+        let paid = budget.after_window(Duration::from_millis(20), cost, 0.5);
+        let Next::Window { pause, .. } = paid else { panic!("{paid:?}") };
+        assert!(pause > PACE.period);
+        let next = budget.after_emergency(paid);
+        assert_eq!(next, Next::Window { pause, length: PACE.shortest });
+        assert!(budget.is_shortest());
+        let next = budget.after_emergency(Next::Always);
         assert_eq!(next, Next::Window { pause: PACE.period, length: PACE.shortest });
     }
 }

@@ -151,7 +151,7 @@ impl Collector {
         bill.set(&plan);
         let cpu_ns = target.cpu_ns();
         let planned = target.modules().len();
-        let watch = windows::watch(options.max_overhead, &plan, kernel.method());
+        let watch = windows::watch(&options, &plan, kernel.method());
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
         let now = Instant::now();
         Self {
@@ -423,16 +423,18 @@ fn drain(rings: &mut Rings, decoder: &mut Decoder<TargetResolver>, tally: &mut T
     rings.drain(|record| decoder.record(record, tally))
 }
 
-/// Does something that takes long, on another thread, while this one drains.
+/// Does something that takes long, on another thread, while this one drains and looks.
 pub(super) fn drain_while<T: Send>(
     rings: &mut Rings,
     decoder: &mut Decoder<TargetResolver>,
     tally: &mut Tally,
     work: impl FnOnce() -> T + Send,
+    mut look: impl FnMut(),
 ) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
         while !work.is_finished() {
+            look();
             drain(rings, decoder, tally);
             std::thread::sleep(NAP);
         }

@@ -112,7 +112,7 @@ impl Collector {
             return;
         }
         let Self { wanted, rings, decoder, tally, .. } = self;
-        let plan = drain_while(rings, decoder, tally, || wanted.plan(&target));
+        let plan = drain_while(rings, decoder, tally, || wanted.plan(&target), || {});
         let first = self.plan.sites.len();
         let sites = added(&self.plan, plan);
         if sites.is_empty() {

@@ -8,6 +8,7 @@ mod bill;
 mod budget;
 mod clock;
 mod collector;
+mod emergency;
 mod follow;
 mod lengths;
 mod resolver;
@@ -56,6 +57,9 @@ pub struct Options {
     /// Most that probes may cost, as a share of the target's CPU time, above 0 and at
     /// most 1; `None`: all is told, whatever it costs.
     pub max_overhead: Option<f64>,
+    /// Least time from one window on map operations to the next; `None`: what is good for
+    /// figures.
+    pub window_period: Option<Duration>,
 }
 
 /// What a run sends.

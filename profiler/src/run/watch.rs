@@ -21,6 +21,11 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) const ALL: [Self; 2] = [Self::Locks, Self::Maps];
+
+    /// Its place in what the bill reads of both.
+    pub(super) fn index(self) -> usize {
+        usize::from(self == Self::Locks)
+    }
 }
 
 /// What goes on.
@@ -34,8 +39,9 @@ pub(super) enum State {
     Open { until: Instant, before: Spent, cycle_ns: u64 },
     /// No wait that begins is told any more, and those that were have yet to end.
     Ending { until: Instant, before: Spent, cycle_ns: u64 },
-    /// Nothing is told.
-    Shut { until: Instant },
+    /// Nothing is told; what sites that are always in place cost since then is looked at
+    /// now and again.
+    Shut { until: Instant, since: Instant, spent: Spent },
 }
 
 /// An open gate.
@@ -71,6 +77,8 @@ pub(super) struct Group {
     pub(super) sorted: (Instant, Vec<u64>),
     /// Watched in this slice before the gate was opened, ns.
     observed_ns: u64,
+    /// When it was last seen to cost no more than it may.
+    pub(super) fine: Instant,
 }
 
 impl Group {
@@ -88,6 +96,7 @@ impl Group {
             pending: None,
             sorted: (Instant::now(), Vec::new()),
             observed_ns: 0,
+            fine: Instant::now(),
         }
     }
 
@@ -104,6 +113,7 @@ impl Group {
     /// Notes that the gate is opened.
     pub(super) fn open(&mut self, opened: Opened) {
         self.window = Some((opened.since, opened.spent));
+        self.fine = opened.since;
         self.opened = Some(opened);
     }
 
@@ -156,7 +166,7 @@ impl Group {
     /// When it is to be looked at next; `None`: any time.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Open { until, .. } | State::Ending { until, .. } | State::Shut { until } => {
+            State::Open { until, .. } | State::Ending { until, .. } | State::Shut { until, .. } => {
                 Some(until)
             }
             State::Out | State::Always { .. } => None,

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    bill::Spent,
+    Options,
+    bill::{Bill, Spent},
     budget::{Budget, Next, Pace, WindowCost},
     collector::{Collector, drain_while, monotonic_ns},
+    emergency::Alarm,
     watch::{Kind, Opened, State, Watch},
 };
 use crate::{
@@ -48,12 +50,13 @@ pub(super) struct Attached {
 }
 
 /// Budgets for a plan, where the target is not to bear everything.
-pub(super) fn watch(max_overhead: Option<f64>, plan: &Plan, method: Method) -> Watch {
-    let Some(share) = max_overhead else { return Watch::new(None, None) };
-    let [maps, locks] = match method {
+pub(super) fn watch(options: &Options, plan: &Plan, method: Method) -> Watch {
+    let Some(share) = options.max_overhead else { return Watch::new(None, None) };
+    let [mut maps, locks] = match method {
         Method::Multi => [MAPS, LOCKS],
         Method::Perf => [SLOW, SLOW],
     };
+    maps.period = options.window_period.unwrap_or(maps.period);
     // Locks are what it is about; but they must leave something for keys.
     let both = plan.sites.iter().any(Site::is_of_maps);
     let of_locks = if both { share / 2.0 } else { share };
@@ -137,7 +140,7 @@ impl Collector {
         let now = self.slice_began();
         self.watch.passed = (now, cpu_ns, spent);
         for kind in Kind::ALL {
-            let spent = spent[usize::from(kind == Kind::Locks)];
+            let spent = spent[kind.index()];
             let group = self.watch.group(kind);
             if group.hot.is_empty() {
                 continue;
@@ -162,18 +165,21 @@ impl Collector {
                 State::Out => {}
                 State::Always { since, spent } => self.weigh(kind, now, since, spent),
                 State::Open { until, before, cycle_ns } => {
-                    if now >= until || self.is_emergency(kind, before) {
-                        self.end_window(kind, before, cycle_ns);
+                    let alarm = self.alarm(kind, before, None).filter(|_| !self.is_shortest(kind));
+                    if now >= until || alarm.is_some() {
+                        self.end_window(kind, before, cycle_ns, alarm);
                     }
                 }
                 State::Ending { until, before, cycle_ns } => {
                     if now >= until || !self.waits_go_on() {
-                        self.finish_window(kind, before, cycle_ns);
+                        self.finish_window(kind, before, cycle_ns, None);
                     }
                 }
-                State::Shut { until } => {
+                State::Shut { until, since, spent } => {
                     if now >= until {
                         self.begin_window(kind);
+                    } else {
+                        self.rest_on(kind, now, since, spent);
                     }
                 }
             }
@@ -201,33 +207,55 @@ impl Collector {
 
     /// Holds what is watched all the time against the budget.
     fn weigh(&mut self, kind: Kind, now: Instant, since: Instant, before: Spent) {
-        let emergency = self.is_emergency(kind, before);
-        if now - since < STRETCH && !emergency {
+        let alarm = self.alarm(kind, before, Some(STRETCH));
+        if now - since < STRETCH && alarm.is_none() {
             return;
         }
         let spent = self.spent(kind);
         let Some(budget) = &mut self.watch.group(kind).budget else { return };
         let mut next = budget.after_stretch(now - since, spent.since(before).ns);
-        if emergency {
-            next = budget.stop();
+        if alarm.is_some() {
+            next = budget.after_emergency(next);
         }
         match next {
             Next::Always => self.watch.group(kind).state = State::Always { since: now, spent },
             Next::Window { pause, .. } => {
-                self.shut(kind);
-                let probes = self.watch.group(kind).hot_probes.take();
-                self.take_out(probes);
+                let shut_at = self.shut(kind);
+                if let Some(alarm) = alarm {
+                    self.stop(kind, &alarm, shut_at);
+                } else {
+                    let probes = self.watch.group(kind).hot_probes.take();
+                    self.take_out(probes);
+                }
                 self.settle_window(kind);
-                self.watch.group(kind).state = State::Shut { until: Instant::now() + pause };
+                self.rest(kind, Instant::now() + pause);
             }
         }
     }
 
-    /// Whether more was spent than any plan foresees.
-    fn is_emergency(&mut self, kind: Kind, before: Spent) -> bool {
-        let spent = self.spent(kind).since(before).ns;
-        let Some(budget) = &self.watch.group(kind).budget else { return false };
-        spent > budget.stop_at_ns(budget.length())
+    fn is_shortest(&mut self, kind: Kind) -> bool {
+        self.watch.group(kind).budget.as_ref().is_some_and(Budget::is_shortest)
+    }
+
+    /// Nothing is told until then.
+    fn rest(&mut self, kind: Kind, until: Instant) {
+        let (since, spent) = (Instant::now(), self.spent(kind));
+        let group = self.watch.group(kind);
+        group.fine = since;
+        group.state = State::Shut { until, since, spent };
+    }
+
+    /// Sites that were hardly ever hit are in place all the time, and may come to be hit.
+    fn rest_on(&mut self, kind: Kind, now: Instant, since: Instant, before: Spent) {
+        if let Some(alarm) = self.alarm(kind, before, Some(STRETCH)) {
+            self.stop(kind, &alarm, now);
+        } else if now - since < STRETCH {
+            return;
+        }
+        let spent = self.spent(kind);
+        if let State::Shut { since, spent: before, .. } = &mut self.watch.group(kind).state {
+            (*since, *before) = (now, spent);
+        }
     }
 
     fn begin_window(&mut self, kind: Kind) {
@@ -235,7 +263,7 @@ impl Collector {
         let hot: Vec<usize> = self.watch.group(kind).hot.iter().copied().collect();
         let Ok((probes, cycle_ns)) = self.put_in(&hot) else {
             // The target may be about to end. Otherwise the next attempt tells.
-            self.watch.group(kind).state = State::Shut { until: Instant::now() + STRETCH };
+            self.rest(kind, Instant::now() + STRETCH);
             return;
         };
         let group = self.watch.group(kind);
@@ -250,32 +278,40 @@ impl Collector {
         group.state = State::Open { until: now + length, before, cycle_ns };
     }
 
-    fn end_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64) {
-        self.shut(kind);
-        let group = self.watch.group(kind);
-        if kind == Kind::Locks {
-            let length = group.budget.as_ref().map_or(STRETCH, Budget::length);
-            let mut probes = group.hot_probes.take();
-            if let Some(probes) = &mut probes {
-                probes.release_begins();
-            }
-            let group = self.watch.group(kind);
-            group.hot_probes = probes;
-            group.state =
-                State::Ending { until: Instant::now() + length * ENDING, before, cycle_ns };
-        } else {
-            self.finish_window(kind, before, cycle_ns);
+    fn end_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64, alarm: Option<Alarm>) {
+        let shut_at = self.shut(kind);
+        // In an emergency nobody waits for waits to end.
+        let alarm = alarm.map(|alarm| (alarm, shut_at));
+        if kind == Kind::Maps || alarm.is_some() {
+            self.finish_window(kind, before, cycle_ns, alarm);
+            return;
         }
+        let group = self.watch.group(kind);
+        let length = group.budget.as_ref().map_or(STRETCH, Budget::length);
+        if let Some(probes) = &mut group.hot_probes {
+            probes.release_begins();
+        }
+        group.state = State::Ending { until: Instant::now() + length * ENDING, before, cycle_ns };
     }
 
     /// Takes the probes out, tells the window, and decides what is next.
-    fn finish_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64) {
+    fn finish_window(
+        &mut self,
+        kind: Kind,
+        before: Spent,
+        cycle_ns: u64,
+        alarm: Option<(Alarm, Instant)>,
+    ) {
         let shut_at = Instant::now();
         if kind == Kind::Locks {
             self.note_open_waits(monotonic_ns());
         }
-        let probes = self.watch.group(kind).hot_probes.take();
-        let out_ns = self.take_out(probes);
+        let out_ns = if let Some((alarm, shut_at)) = &alarm {
+            self.stop(kind, alarm, *shut_at)
+        } else {
+            let probes = self.watch.group(kind).hot_probes.take();
+            self.take_out(probes)
+        };
         self.settle_window(kind);
         if kind == Kind::Locks
             && let Ok(mut open) = self.kernel.open_waits()
@@ -296,9 +332,13 @@ impl Collector {
             "window of {kind:?}: open {open_for:?}, hits inside cost {inside_ns} ns, those around it {} ns, putting in {cycle_ns} ns and taking out {out_ns} ns",
             all_ns.saturating_sub(inside_ns)
         );
-        match budget.after_window(open_for, cost, random) {
+        let mut next = budget.after_window(open_for, cost, random);
+        if alarm.is_some() {
+            next = budget.after_emergency(next);
+        }
+        match next {
             Next::Always => self.always(kind),
-            Next::Window { pause, .. } => group.state = State::Shut { until: shut_at + pause },
+            Next::Window { pause, .. } => self.rest(kind, shut_at + pause),
         }
     }
 
@@ -373,12 +413,13 @@ impl Collector {
         since
     }
 
-    /// Shuts the gate; what was told arrives afterwards.
-    fn shut(&mut self, kind: Kind) {
+    /// Shuts the gate, and returns when that was; what was told arrives afterwards.
+    fn shut(&mut self, kind: Kind) -> Instant {
         set_gate(&self.shared, kind, 0);
         let now = Instant::now();
         let (spent, cpu_ns) = (self.spent(kind), self.cpu_ns());
         self.watch.group(kind).shut(now, spent, cpu_ns);
+        now
     }
 
     /// Takes in what a window has told, and ends it.
@@ -438,7 +479,7 @@ impl Collector {
             self.begin_window(kind);
             if let State::Open { until, before, cycle_ns } = self.watch.group(kind).state {
                 std::thread::sleep(until.saturating_duration_since(Instant::now()));
-                self.end_window(kind, before, cycle_ns);
+                self.end_window(kind, before, cycle_ns, None);
             }
         }
     }
@@ -486,8 +527,8 @@ impl Collector {
         }
     }
 
-    fn spent(&mut self, kind: Kind) -> Spent {
-        self.bill.read_both()[usize::from(kind == Kind::Locks)]
+    pub(super) fn spent(&mut self, kind: Kind) -> Spent {
+        self.bill.read_both()[kind.index()]
     }
 
     /// CPU time that the target has used, ns.
@@ -499,16 +540,29 @@ impl Collector {
     fn put_in(&mut self, sites: &[usize]) -> Result<(Attachment, u64), KernelError> {
         let (paths, pid) = self.attach_points();
         let Self { kernel, plan, .. } = self;
-        let (attachment, ns) =
-            drain_while(&mut self.rings, &mut self.decoder, &mut self.tally, || {
-                metered(|| Attachment::of(sites, kernel, plan, &paths, pid))
-            });
+        let (attachment, ns) = drain_while(
+            &mut self.rings,
+            &mut self.decoder,
+            &mut self.tally,
+            || metered(|| Attachment::of(sites, kernel, plan, &paths, pid)),
+            || {},
+        );
         Ok((attachment?, ns))
     }
 
     /// Takes probes out; the CPU time that this took, ns.
-    fn take_out<T: Send>(&mut self, probes: T) -> u64 {
-        let Self { rings, decoder, tally, .. } = self;
-        drain_while(rings, decoder, tally, || metered(|| drop(probes))).1
+    pub(super) fn take_out<T: Send>(&mut self, probes: T) -> u64 {
+        self.take_out_and_look(probes, |_| {})
+    }
+
+    /// The same, and looks at the bill meanwhile.
+    pub(super) fn take_out_and_look<T: Send>(
+        &mut self,
+        probes: T,
+        mut look: impl FnMut(&mut Bill),
+    ) -> u64 {
+        let Self { rings, decoder, tally, bill, .. } = self;
+        let work = || metered(|| drop(probes));
+        drain_while(rings, decoder, tally, work, || look(bill)).1
     }
 }

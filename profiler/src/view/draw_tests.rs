@@ -96,6 +96,27 @@ fn tabs_and_pages() {
     golden("pair_page", &mut at(&[Action::Show(Tab::Contention), Action::Open]), &SIZES[1..2]);
 }
 
+/// Estimates are seen to be some, wherever they stand.
+#[test]
+fn what_was_watched_in_windows() {
+    let at = |actions: &[Action]| {
+        let mut app = fixture::windowed();
+        for &action in actions {
+            app.on_action(action);
+        }
+        app
+    };
+    golden("windowed_overview", &mut at(&[Action::Show(Tab::Overview)]), &SIZES[..2]);
+    golden("windowed_maps", &mut at(&[]), &SIZES);
+    golden("windowed_keys", &mut at(&[Action::Open]), &SIZES);
+    golden("windowed_key_page", &mut at(&[Action::Open, Action::Open]), &SIZES[..2]);
+    golden("windowed_locks", &mut at(&[Action::Show(Tab::Locks)]), &SIZES[..2]);
+    golden("windowed_lock_page", &mut at(&[Action::Show(Tab::Locks), Action::Open]), &SIZES[..2]);
+    golden("windowed_sites", &mut at(&[Action::Show(Tab::Sites)]), &SIZES[..2]);
+    golden("windowed_site_page", &mut at(&[Action::Show(Tab::Sites), Action::Open]), &SIZES[..2]);
+    golden("windowed_timeline", &mut at(&[Action::Show(Tab::Timeline)]), &SIZES[..2]);
+}
+
 #[test]
 fn the_past_says_when_it_was() {
     let mut app = at(&[Action::Earlier]);

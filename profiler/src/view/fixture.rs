@@ -79,6 +79,17 @@ pub(super) fn app() -> App {
     app
 }
 
+/// A run that was watched in windows.
+pub(super) fn windowed() -> App {
+    let session = crate::model::fixture::windowed();
+    let (mut total, last, steps) = (session.summary(50), session.last_summary(50), session.steps());
+    crate::findings::attach(&mut total);
+    let mut app = App::new();
+    app.update(Picture { total, last, steps, ..picture() });
+    app.on_action(Action::Show(Tab::Maps));
+    app
+}
+
 /// What a maker of pictures answers: [`picture`] with what is asked for.
 pub(super) fn answer(request: &Request) -> Picture {
     let mut picture = picture();

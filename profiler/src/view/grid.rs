@@ -1,11 +1,12 @@
 //! A table's contents, without a terminal: cells that know how they sort and
 //! read, rows with an identity, columns with a width and a rank.
 
-use std::cmp::Ordering;
+mod cell;
 
-use crate::expr::{Expr, Figure, Relation, Term, Value};
+use crate::expr::{Expr, Relation, Term, Value};
 use crate::model::summary::Party;
 use crate::units;
+pub(super) use cell::{Cell, clock};
 
 /// What a row is about; survives reordering and the next picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,112 +23,6 @@ pub(super) enum RowId {
     Pair(String, Box<(Party, Party)>),
     /// A step of the past, by its beginning, ns since the epoch.
     Step(u64),
-}
-
-/// One cell.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cell {
-    /// Text, cleaned.
-    Text(String),
-    /// A number of things.
-    Count(u64),
-    /// How many more things there may be.
-    Margin(u64),
-    /// Things per second.
-    Rate(f64),
-    /// Nanoseconds.
-    Time(u64),
-    /// 0 to 1.
-    Share(f64),
-    /// Half the width of an interval that a figure is in.
-    Within(u64),
-    /// Instead of a margin where too few were seen.
-    TooFew,
-    /// A time of day, ns since the epoch.
-    Clock(u64),
-    /// Not known.
-    Absent,
-}
-
-impl Cell {
-    /// Text from elsewhere.
-    pub(super) fn text(text: &str) -> Self {
-        Self::Text(units::clean(text).into_owned())
-    }
-
-    /// Half the width of an interval, unless it would rest on too few events.
-    pub(super) fn within(margin: u64, few: bool) -> Self {
-        if few { Self::TooFew } else { Self::Within(margin) }
-    }
-
-    /// Text that may be absent.
-    pub(super) fn maybe(text: Option<&str>) -> Self {
-        text.map_or(Self::Absent, Self::text)
-    }
-
-    /// `n` over the duration.
-    pub(super) fn rate(n: u64, duration_ns: u64) -> Self {
-        units::per_second(n, duration_ns).map_or(Self::Absent, Self::Rate)
-    }
-
-    /// Nanoseconds per second, over the duration.
-    pub(super) fn time_rate(ns: u64, duration_ns: u64) -> Self {
-        units::per_second(ns, duration_ns).map_or(Self::Absent, |r| Self::Time(r as u64))
-    }
-
-    /// As it is shown.
-    pub(super) fn show(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Count(n) => units::count(*n),
-            Self::Margin(0) | Self::Within(0) | Self::Absent => String::new(),
-            Self::Margin(n) => format!("+{}", units::count(*n)),
-            Self::Rate(r) => units::rate(*r),
-            Self::Time(ns) => units::time(*ns),
-            Self::Share(of_one) => units::share(*of_one),
-            Self::Within(n) => format!("±{}", units::count(*n)),
-            Self::TooFew => "too few".to_owned(),
-            Self::Clock(unix_ns) => clock(*unix_ns),
-        }
-    }
-
-    fn figure(&self) -> Option<Figure> {
-        Some(match self {
-            Self::Text(text) => Figure::Text(text.clone()),
-            Self::Count(n) | Self::Margin(n) | Self::Within(n) | Self::Time(n) | Self::Clock(n) => {
-                Figure::Number(*n as f64)
-            }
-            Self::Rate(figure) | Self::Share(figure) => Figure::Number(*figure),
-            Self::Absent | Self::TooFew => return None,
-        })
-    }
-
-    /// Most first for figures, A to Z for text; what is absent comes last even
-    /// when inverted.
-    fn order(&self, other: &Self, inverted: bool) -> Ordering {
-        let order = match (self, other) {
-            (Self::Absent, Self::Absent) | (Self::TooFew, Self::TooFew) => return Ordering::Equal,
-            (Self::Absent, _) => return Ordering::Greater,
-            (_, Self::Absent) => return Ordering::Less,
-            (Self::TooFew, _) => return Ordering::Greater,
-            (_, Self::TooFew) => return Ordering::Less,
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (Self::Count(a), Self::Count(b))
-            | (Self::Margin(a), Self::Margin(b))
-            | (Self::Within(a), Self::Within(b))
-            | (Self::Clock(a), Self::Clock(b))
-            | (Self::Time(a), Self::Time(b)) => b.cmp(a),
-            (Self::Rate(a), Self::Rate(b)) | (Self::Share(a), Self::Share(b)) => b.total_cmp(a),
-            _ => Ordering::Equal,
-        };
-        if inverted { order.reverse() } else { order }
-    }
-}
-
-/// The time of day, UTC: `12:03:04`.
-pub(super) fn clock(unix_ns: u64) -> String {
-    let seconds = unix_ns / 1_000_000_000;
-    format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
 /// A column's head.
@@ -594,12 +489,6 @@ mod tests {
         assert_eq!(grid.tab_separated(&grid.rows[0]), "A\t7\t70");
         by.toggle(&heads[3]);
         assert_eq!(arranged(&ITEMS, &by).fit(60), [(0, 7), (1, 6)]);
-    }
-
-    #[test]
-    fn a_time_of_day_is_utc() {
-        assert_eq!(clock(1_700_000_000_000_000_000), "22:13:20");
-        assert_eq!(clock(0), "00:00:00");
     }
 
     #[test]

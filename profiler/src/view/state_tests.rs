@@ -1,15 +1,19 @@
 //! The state without a terminal.
 
+mod arbitrary;
+mod flame;
+mod past;
+
 use proptest::prelude::*;
 
 use super::{
-    Action, App, At, Flow, Picture, Request, Span, Tab, fixture,
+    Action, App, Flow, Picture, Request, Span, Tab, fixture,
     grid::RowId,
-    keys::{BINDINGS, Mode},
+    keys::Mode,
     state::{Page, Places},
     tables,
 };
-use crate::model::{Step, Subject, SubjectStep, flame::By};
+pub(super) use arbitrary::{any_action, any_picture};
 
 fn act(app: &mut App, actions: &[Action]) {
     for &action in actions {
@@ -374,174 +378,6 @@ fn columns_are_chosen_for_each_table() {
 }
 
 #[test]
-fn the_past_can_be_stepped_through() {
-    let mut app = fixture::app();
-    let at = |second: u64| Some(fixture::START + second * fixture::SECOND);
-    act(&mut app, &[Action::Earlier]);
-    assert_eq!((app.request().step, app.span()), (at(39), Span::Total));
-    answered(&mut app);
-    assert_eq!((app.span(), app.at()), (Span::Step, Some(39)));
-    assert_eq!(names(&app), ["m2"]);
-    act(&mut app, &[Action::Earlier, Action::Earlier]);
-    // What is shown is what is said, until the other comes.
-    assert_eq!((app.request().step, app.at()), (at(37), Some(39)));
-    answered(&mut app);
-    assert_eq!(app.when(), at(37).map(|start| (start, 3 * fixture::SECOND)));
-
-    // New pictures do not move it, though they may be made before what is asked for.
-    let mut later = fixture::picture();
-    later.steps.push(Step::default());
-    later.steps[40].totals.start_unix_ns = fixture::START + 40 * fixture::SECOND;
-    later.steps[40].totals.duration_ns = fixture::SECOND;
-    app.update(later);
-    assert_eq!((app.span(), app.at()), (Span::Step, Some(37)));
-    assert_eq!(app.when(), at(37).map(|start| (start, 4 * fixture::SECOND)));
-
-    act(&mut app, &[Action::Later, Action::Later, Action::Later]);
-    assert_eq!(app.request().step, at(40));
-    act(&mut app, &[Action::Later]);
-    assert_eq!((app.request().step, app.span()), (None, Span::Last));
-    act(&mut app, &[Action::Oldest]);
-    answered(&mut app);
-    assert_eq!(app.at(), Some(0));
-    act(&mut app, &[Action::Earlier]);
-    assert_eq!(app.request().step, at(0));
-    act(&mut app, &[Action::Newest]);
-    assert_eq!((app.request().step, app.span()), (None, Span::Last));
-    // The newest interval is the last step: the next one back is the one before.
-    act(&mut app, &[Action::Earlier]);
-    answered(&mut app);
-    assert_eq!(app.at(), Some(38));
-    act(&mut app, &[Action::Span]);
-    assert_eq!((app.request().step, app.span(), app.when()), (None, Span::Total, None));
-}
-
-#[test]
-fn steps_that_are_joined_meanwhile_are_found() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Oldest, Action::Later, Action::Later, Action::Later]);
-    answered(&mut app);
-    assert_eq!(app.at(), Some(3));
-    let mut joined = fixture::picture();
-    for first in 0..10 {
-        joined.steps[first].totals.duration_ns *= 2;
-        joined.steps.remove(first + 1);
-    }
-    app.update(joined);
-    assert_eq!(app.at(), Some(1));
-    act(&mut app, &[Action::Earlier]);
-    assert_eq!(app.request().step, Some(fixture::START));
-}
-
-#[test]
-fn a_held_picture_can_be_stepped_through_too() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Pause, Action::Earlier]);
-    answered(&mut app);
-    assert_eq!((app.span(), app.at(), app.paused()), (Span::Step, Some(39), true));
-    let mut other = fixture::answer(&app.request());
-    other.total.maps.clear();
-    app.update(other);
-    act(&mut app, &[Action::Span]);
-    assert_eq!(app.grid().rows.len(), 4);
-    act(&mut app, &[Action::Pause]);
-    assert_eq!(app.grid().rows.len(), 0);
-}
-
-#[test]
-fn before_the_first_interval_there_is_no_past() {
-    let mut app = App::new();
-    for action in [Action::Earlier, Action::Later, Action::Oldest] {
-        act(&mut app, &[action]);
-        assert_eq!(app.message(), Some("No interval is over yet."));
-        assert_eq!(app.request(), Request::default());
-    }
-    act(&mut app, &[Action::Save]);
-    assert_eq!(app.message(), Some("There is nothing to save yet."));
-}
-
-#[test]
-fn a_step_of_the_timeline_opens_into_its_overview() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Show(Tab::Timeline), Action::Down, Action::Open]);
-    answered(&mut app);
-    assert_eq!((app.tab(), app.at()), (Tab::Overview, Some(38)));
-}
-
-#[test]
-fn what_is_opened_is_asked_for_over_time() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Open, Action::Open]);
-    let subject = app.request().subject.expect("a key is open");
-    assert!(matches!(&subject, Subject::Key { map, .. } if map == "m1"), "{subject:?}");
-    assert!(app.subject_steps().is_empty());
-    answered(&mut app);
-    assert_eq!(app.subject_steps().len(), 40);
-    // Another one's are not this one's.
-    act(&mut app, &[Action::Back, Action::Down, Action::Open]);
-    assert!(app.subject_steps().is_empty());
-    act(&mut app, &[Action::Show(Tab::Locks), Action::Open]);
-    assert_eq!(app.request().subject, Some(Subject::Lock("l1".to_owned())));
-    act(&mut app, &[Action::Back]);
-    assert_eq!(app.request().subject, None);
-}
-
-fn path(app: &App) -> (By, Vec<usize>, usize) {
-    let (walk, _) = app.flame().expect("a flame graph");
-    (walk.by, walk.path.clone(), walk.zoom)
-}
-
-#[test]
-fn a_flame_graph_is_walked() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Show(Tab::Locks), Action::Flame]);
-    assert_eq!((app.mode(), path(&app)), (Mode::Flame, (By::Wait, vec![], 0)));
-    let wait = app.flame().expect("it is open").1.weight;
-    assert_eq!(wait, fixture::total().locks[0].waiters.iter().map(|row| row.wait_ns).sum::<u64>());
-    act(&mut app, &[Action::Outwards, Action::Inwards, Action::Right, Action::Right]);
-    assert_eq!(path(&app), (By::Wait, vec![1], 0));
-    act(&mut app, &[Action::Left, Action::Left, Action::Inwards]);
-    assert_eq!(path(&app), (By::Wait, vec![0, 0], 0));
-    act(&mut app, &[Action::ZoomIn, Action::Outwards]);
-    assert_eq!(path(&app), (By::Wait, vec![0, 0], 2));
-    act(&mut app, &[Action::Inwards, Action::ZoomOut, Action::Outwards, Action::Outwards]);
-    assert_eq!(path(&app), (By::Wait, vec![0], 0));
-
-    act(&mut app, &[Action::NextBy]);
-    assert_eq!(path(&app), (By::Blame, vec![], 0));
-    act(&mut app, &[Action::NextBy]);
-    assert_eq!(path(&app).0, By::Wait);
-    act(&mut app, &[Action::ZoomOut]);
-    assert_eq!((app.page(), app.tab()), (None, Tab::Locks));
-
-    // Of everything, and of nothing.
-    act(&mut app, &[Action::Show(Tab::Overview), Action::Flame]);
-    assert!(app.flame_title().expect("it is open").starts_with("wait of everything: "));
-    act(&mut app, &[Action::Flame, Action::Show(Tab::Locks), Action::Bottom, Action::Flame]);
-    assert!(app.message().expect("a message").starts_with("No stack is known here"));
-    assert_eq!(app.page(), None);
-}
-
-#[test]
-fn the_path_stays_on_its_functions_when_others_get_heavier() {
-    let mut app = fixture::app();
-    act(&mut app, &[Action::Show(Tab::Locks), Action::Flame, Action::Inwards, Action::Inwards]);
-    let function = |app: &App| {
-        let (walk, flame) = app.flame().expect("a flame graph");
-        let at = walk.path.iter().fold(flame, |at, child| &at.children[*child]);
-        at.frame.clone().expect("a function").function
-    };
-    let before = function(&app);
-    let mut turned = fixture::picture();
-    let waiters = &mut turned.total.locks[0].waiters;
-    waiters[1].wait_ns = waiters[0].wait_ns * 2;
-    app.update(turned);
-    assert_eq!((function(&app), path(&app).1), (before, vec![1, 0]));
-    app.update(fixture::empty());
-    assert_eq!(path(&app).1, Vec::<usize>::new());
-}
-
-#[test]
 fn a_row_is_copied_as_it_is_shown_and_cleaned() {
     let mut picture = fixture::picture();
     picture.total.maps[0].keys[0].key = "\x1b]52;c;evil\x07\t".to_owned();
@@ -587,85 +423,6 @@ fn a_click_selects_and_another_one_opens() {
     assert_eq!(app.cursor().0, 0);
     assert_eq!(app.on_action(Action::Mouse), Flow::Mouse(true));
     assert_eq!(app.on_action(Action::Mouse), Flow::Mouse(false));
-}
-
-pub(super) fn any_action() -> impl Strategy<Value = Action> {
-    use Action as A;
-    let bound: Vec<Action> = BINDINGS.iter().map(|binding| binding.action).collect();
-    let fixed = prop::sample::select(bound);
-    let wheel = prop::sample::select(vec![A::WheelUp, A::WheelDown]);
-    let click = (0..210u16, 0..70u16).prop_map(|(x, y)| A::Click(x, y));
-    prop_oneof![
-        8 => fixed,
-        2 => any::<char>().prop_map(A::Type),
-        1 => wheel,
-        1 => click,
-    ]
-}
-
-prop_compose! {
-    /// A picture of any text and figures, with some of the fixture's rows.
-    pub(super) fn any_picture()(
-        text in "\\PC{0,9}|.{0,9}",
-        figure in prop_oneof![Just(0), Just(1), 0..u64::MAX / 8, 0..2_000_000u64],
-        share in any::<f64>(),
-        maps in 0..5usize,
-        locks in 0..5usize,
-        keys in 0..8usize,
-        turn in 0..4usize,
-        at in prop::option::of(0..50usize),
-        subject in any::<bool>(),
-    ) -> Picture {
-        let mut picture = fixture::lossy();
-        for summary in [&mut picture.total, &mut picture.last] {
-            summary.maps.truncate(maps);
-            let turns = turn.min(summary.maps.len());
-            summary.maps.rotate_left(turns);
-            summary.locks.truncate(locks);
-            summary.target.exe.clone_from(&text);
-            summary.window.duration_ns = figure;
-            summary.window.cost.target_cpu_share = Some(share);
-            for map in summary.maps.iter_mut().take(turn) {
-                map.ops.lookup = figure;
-                map.label = Some(text.clone());
-                map.keys.truncate(keys);
-                for key in map.keys.iter_mut().take(turn) {
-                    key.key.clone_from(&text);
-                    key.share = share;
-                    key.margin = figure;
-                }
-            }
-            for lock in summary.locks.iter_mut().take(turn) {
-                for waiter in &mut lock.waiters {
-                    waiter.wait_ns = figure;
-                    waiter.stack.truncate(turn);
-                }
-                for pair in &mut lock.pairs {
-                    pair.wait_ns = figure;
-                    pair.holder.key = Some(text.clone());
-                    pair.holder.stack.truncate(turn);
-                }
-                lock.kind.clone_from(&text);
-                lock.wait.max_ns = figure;
-                lock.wait.sum_ns = figure;
-                lock.wait_hist.record_n(figure, figure.saturating_mul(9));
-            }
-        }
-        picture.notices = vec![text; turn];
-        picture.steps.rotate_left(turn);
-        picture.steps.truncate(keys * 5);
-        for step in picture.steps.iter_mut().take(turn) {
-            step.totals.duration_ns = figure;
-            step.totals.ops = figure;
-            step.totals.start_unix_ns = figure;
-        }
-        let summary = picture.last.clone();
-        picture.at = at.map(|index| At { index, summary });
-        let key = Subject::Key { map: "m1".to_owned(), key: "\"user:42\"".to_owned() };
-        let step = SubjectStep { ops: Some(figure), wait_ns: figure, ..SubjectStep::default() };
-        picture.subject = subject.then(|| (key, vec![step; keys]));
-        picture
-    }
 }
 
 proptest! {

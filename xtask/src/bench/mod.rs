@@ -7,11 +7,13 @@ mod beside;
 mod compare;
 mod cpu;
 mod distinct;
+mod emergency;
 mod figures;
 mod interleave;
 mod latency;
 mod locks;
 mod machine;
+mod many_cpus;
 mod maps;
 mod margins;
 mod open_loop;
@@ -103,6 +105,8 @@ const BENCHES: &[Bench] = &[
     ("startup", |args| startup::measure(args.rounds())),
     ("margins", |args| margins::measure(args.rounds())),
     ("latency", |args| latency::measure(args.rounds())),
+    ("emergency", emergency::measure),
+    ("many-cpus", many_cpus::measure),
 ];
 
 /// Go programs that the rows run.
@@ -144,6 +148,9 @@ fn build_and_measure(args: &Args) -> Result<()> {
         eprintln!("without Redis: {error:#}");
     }
     let mut again = sudo::as_root("env", "profiling")?;
+    if wanted(args).any(|(name, _)| *name == "many-cpus") {
+        again.arg(format!("{}={}", many_cpus::BINARY, many_cpus::build()?.display()));
+    }
     again
         .arg(format!("MAPPROF={}", mapprof.display()))
         .arg(format!("CARGO_TARGET_DIR={}", target_dir().display()))

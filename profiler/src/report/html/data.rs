@@ -55,6 +55,8 @@ struct WindowData {
     start_unix_ms: u64,
     duration_ns: u64,
     observed: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locks_observed: Option<f64>,
     events: u64,
     lost: BTreeMap<String, u64>,
     probe_ns: u64,
@@ -307,7 +309,8 @@ fn window(summary: &Summary) -> WindowData {
     WindowData {
         start_unix_ms: window.start_unix_ns / 1_000_000,
         duration_ns: window.duration_ns,
-        observed: part(window.observed_ns, window.duration_ns),
+        observed: window.observed_share(),
+        locks_observed: window.locks_observed_share(),
         events: window.events,
         lost: window.lost.iter().map(|(reason, n)| (text(reason), *n)).collect(),
         probe_ns: window.cost.probe_ns,
@@ -558,7 +561,7 @@ fn times(h: H) -> Times {
     let mut times =
         vec![h.count, h.sum_ns, h.min_ns, h.p50_ns, h.p90_ns, h.p99_ns, h.p999_ns, h.max_ns];
     if h.margin > 0 {
-        times.extend([h.margin, h.margin_ns]);
+        times.extend([h.margin, h.margin_ns, u64::from(h.few)]);
     }
     Times(times)
 }

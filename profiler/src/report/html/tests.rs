@@ -34,6 +34,15 @@ fn golden_data() {
     insta::assert_snapshot!("data", serde_json::to_string_pretty(&data).unwrap());
 }
 
+/// What was watched in windows.
+#[test]
+fn golden_data_windowed() {
+    let session = fixture::windowed();
+    let page = page(&session, &summary_of(&session, 12));
+    let data: serde_json::Value = serde_json::from_str(embedded(&page)).unwrap();
+    insta::assert_snapshot!("data_windowed", serde_json::to_string_pretty(&data).unwrap());
+}
+
 #[test]
 fn the_page_is_the_same_for_the_same_session() {
     assert_eq!(fixture_page(), fixture_page());

@@ -182,6 +182,8 @@ fn callers(summary: &Summary) -> Grid<'_> {
 }
 
 fn pairs(summary: &Summary) -> Grid<'_> {
+    let window = &summary.window;
+    let observed_ns = window.locks_observed_ns.unwrap_or(window.observed_ns);
     let rows =
         summary.locks.iter().flat_map(|lock| lock.pairs.iter().map(move |pair| (lock, pair)));
     Columns::<(&Lock, &Pair)>::new()
@@ -196,6 +198,8 @@ fn pairs(summary: &Summary) -> Grid<'_> {
         .owned("waiter_stack", |(_, pair)| stack(&pair.waiter.stack))
         .int("count", |(_, pair)| Some(pair.count))
         .int("wait_ns", |(_, pair)| Some(pair.wait_ns))
+        // They have no margins of their own.
+        .int("locks_observed_ns", move |_| Some(observed_ns))
         .of(rows)
 }
 

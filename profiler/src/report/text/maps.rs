@@ -1,7 +1,7 @@
 //! Maps: operations, length and growth, keys with their waits, and call sites.
 
 use super::{
-    COLUMNS, MOST_OBJECTS, MOST_PLACES, Page, SMALL, margin_text, part, place, some, title,
+    COLUMNS, MOST_OBJECTS, MOST_PLACES, Page, SMALL, counted, margin_text, part, place, some, title,
 };
 use crate::model::names::{map_name, unreadable};
 use crate::model::summary::{Caller, H, Key, Map, Window};
@@ -47,13 +47,9 @@ fn ops_text(map: &Map, slowed: bool) -> String {
     let used = kinds.iter().filter(|(n, _)| *n > 0);
     let used: Vec<String> = used.map(|(n, kind)| format!("{} {kind}", count(*n))).collect();
     let least = if slowed { "≥" } else { "" };
-    let off = match margin_text(map.margin, map.few) {
-        off if off.is_empty() => off,
-        off => format!("{off} "),
-    };
     let n = ops.total();
-    let all =
-        format!("{least}{} {off}{}", count(n), if n == 1 { "operation" } else { "operations" });
+    let all = counted(n, map.margin, map.few, if n == 1 { "operation" } else { "operations" });
+    let all = format!("{least}{all}");
     if used.is_empty() { all } else { format!("{all}: {}", used.join(", ")) }
 }
 
@@ -99,7 +95,7 @@ fn keys(page: &mut Page, map: &Map, sampled: bool) {
     };
     if timed {
         page.line("     by key; its waits for locks, and others' waits while it held one");
-        page.line(&format!("       share     ops           wait   blame  key  {more}"));
+        page.line(&format!("       share     ops             wait   blame  key  {more}"));
     } else {
         page.line(format!("     by key {more}").trim_end());
     }
@@ -154,7 +150,7 @@ fn key_line(key: &Key, timed: bool, sampled: bool) -> String {
 fn row_start(part: f64, ops: &str, margin: &str, timed: bool, spent: [&str; 2]) -> String {
     let [wait, blame] = spent;
     let spent = if timed { format!("{wait:>7} {blame:>7}  ") } else { String::new() };
-    format!("      {:>6} {ops:>7}{margin:<6} {spent}", share(part))
+    format!("      {:>6} {ops:>7} {margin:<7} {spent}", share(part))
 }
 
 fn callers(page: &mut Page, callers: &[Caller]) {

@@ -219,16 +219,24 @@ fn short_key(key: &str) -> String {
     head(&clean(key), KEY_COLUMNS).into_owned()
 }
 
+/// `812 waits`, `2.33k ±313 waits`, `25 waits (too few for a margin)`
+fn counted(n: u64, margin: u64, few: bool, what: &str) -> String {
+    match margin {
+        _ if few => format!("{} {what} (too few for a margin)", count(n)),
+        0 => format!("{} {what}", count(n)),
+        _ => format!("{} ±{} {what}", count(n), count(margin)),
+    }
+}
+
 /// `812 waits, 310ms in all: p50 180µs, p90 1.10ms, p99 2.10ms, max 4.81ms`
 fn times_text(h: &H, one: &str, many: &str) -> String {
     let times = [("p50", h.p50_ns), ("p90", h.p90_ns), ("p99", h.p99_ns), ("max", h.max_ns)];
     let times = times.map(|(name, ns)| format!("{name} {}", time(ns))).join(", ");
     let many = if h.count == 1 { one } else { many };
-    let off = |text: String| if text.is_empty() { text } else { format!(" {text}") };
-    let in_count = off(margin_text(h.margin, h.few));
     let in_sum =
         if h.few || h.margin_ns == 0 { String::new() } else { format!(" ±{}", time(h.margin_ns)) };
-    format!("{}{in_count} {many}, {}{in_sum} in all: {times}", count(h.count), time(h.sum_ns))
+    let all = counted(h.count, h.margin, h.few, many);
+    format!("{all}, {}{in_sum} in all: {times}", time(h.sum_ns))
 }
 
 /// `1 wait`, `39.5k waits`

@@ -94,12 +94,13 @@ pub(super) fn figures(app: &App, width: usize, look: Look) -> Line<'static> {
     if let Some(events) = units::per_second(window.events, window.duration_ns) {
         let events = units::rate(events);
         parts.push(Part::new(1, format!("events {events}/s")).or(format!("{events} ev/s")));
-        let share = window.observed_ns as f64 / window.duration_ns as f64;
+        let (share, locks) = (window.observed_share(), window.locks_observed_share());
         // Figures scaled up from a part are to be read with care.
-        let style = if share < 1.0 { STRONG } else { Style::new() };
+        let style = if share.min(locks.unwrap_or(1.0)) < 1.0 { STRONG } else { Style::new() };
         let observed = units::share(share);
+        let of_locks = locks.map(|locks| format!(", locks {}", units::share(locks)));
         parts.push(
-            Part::new(2, format!("observed {observed}"))
+            Part::new(2, format!("observed {observed}{}", of_locks.unwrap_or_default()))
                 .or(format!("seen {observed}"))
                 .styled(style),
         );

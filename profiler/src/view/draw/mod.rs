@@ -14,8 +14,6 @@ mod text;
 mod theme;
 
 #[cfg(test)]
-mod frame_times;
-#[cfg(test)]
 mod tests;
 
 use ratatui::{Frame, layout::Rect, text::Line};

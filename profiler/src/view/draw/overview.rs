@@ -406,6 +406,9 @@ impl Page<'_> {
         let lost: Vec<String> = lost.collect();
         let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
         let mut text = format!("Cost: {cost}. Lost: {lost}.");
+        if window.is_sampled() {
+            text += " Figures are scaled from what was observed; their margins are in the tables.";
+        }
         if !window.not_included.is_empty() {
             text = format!("{text} Not in the figures: {}.", window.not_included.join("; "));
         }

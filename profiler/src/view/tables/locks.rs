@@ -26,7 +26,13 @@ pub(in crate::view) fn locks(summary: &Summary, by: &Arrangement) -> Grid {
                 Cell::time_rate(l.wait.sum_ns, span)
             }),
             (Head::figure(WAIT, 2).named("wait.sum"), &|l| Cell::Time(l.wait.sum_ns)),
+            (Head::figure("margin", 4).named("wait.margin"), &|l| {
+                Cell::within_time(l.wait.margin_ns, l.wait.few)
+            }),
             (Head::figure("waits", 3).named("wait.count"), &|l| Cell::Count(l.wait.count)),
+            (Head::extra("waits' margin").named("wait.count.margin"), &|l| {
+                Cell::within(l.wait.margin, l.wait.few)
+            }),
             (Head::figure("waits/s", 10).named("wait.count.rate"), &|l| {
                 Cell::rate(l.wait.count, span)
             }),

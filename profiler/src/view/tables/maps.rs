@@ -21,7 +21,7 @@ pub(in crate::view) fn maps(summary: &Summary, by: &Arrangement) -> Grid {
             (Head::text("Map", 0, 14).named("map"), &|m| Cell::text(&map_name(m))),
             (Head::figure("ops/s", 3).named("ops.rate"), &|m| Cell::rate(m.ops.total(), span)),
             (Head::figure(OPS, 2), &|m| Cell::Count(m.ops.total())),
-            (Head::figure("margin", 17), &|m| Cell::within(m.margin, m.few)),
+            (Head::figure("margin", 4), &|m| Cell::within(m.margin, m.few)),
             (Head::figure("lookup", 6).named("ops.lookup"), &|m| Cell::Count(m.ops.lookup)),
             (Head::figure("insert", 7).named("ops.insert"), &|m| Cell::Count(m.ops.insert)),
             (Head::figure("delete", 8).named("ops.delete"), &|m| Cell::Count(m.ops.delete)),

@@ -63,6 +63,7 @@ const LOCK_COLUMNS = [
   time("wait/s", "wait/s", (lock) => perSecond(lock.wait.sum, SPAN), "time waited per second of the run"),
   time("wait", "wait", (lock) => lock.wait.sum, "time waited, summed over all who waited"),
   count("waits", "waits", (lock) => lock.wait.count),
+  within("±", "±", (lock) => marginOf(lock.wait), `${ofInterval} of how many waits there were`),
   rate("waits/s", "waits/s", (lock) => perSecond(lock.wait.count, SPAN)),
   ...waitColumns((lock) => lock.wait, "wait").map((column) =>
     ({ ...column, title: column.title.slice("wait ".length) })),

@@ -2,7 +2,7 @@
 
 const DATA = JSON.parse(byId("data").textContent);
 
-const TIMES = ["count", "sum", "min", "p50", "p90", "p99", "p999", "max", "margin", "margin_ns"];
+const TIMES = ["count", "sum", "min", "p50", "p90", "p99", "p999", "max", "margin", "margin_ns", "few"];
 
 /** A distribution by the names of its figures. */
 function named(times) {

@@ -47,6 +47,12 @@ function offText(row) {
   return row.margin ? ` ±${countText(row.margin)}` : ", exact";
 }
 
+function waitedText(wait) {
+  const waits = some(wait.count, "wait", "waits");
+  if (wait.few || !wait.margin) return `${timeText(wait.sum)} in ${waits}${wait.few ? offText(wait) : ""}`;
+  return `${timeText(wait.sum)} ±${timeText(wait.margin_ns)} in ${countText(wait.count)} ±${countText(wait.margin)} waits`;
+}
+
 function aboutKey(key) {
   const why = "A probe cannot wait for memory that the program has yet to touch or that is away, and pointers may lead nowhere.";
   return [
@@ -72,7 +78,7 @@ function aboutLock(lock) {
     facts([["kind", lock.kind], ["address", lock.address],
       ["guards", lock.maps && lock.maps.map((id, at) => [at > 0 ? ", " : "",
         el("a", { href: MAPS.get(id)?.href ?? "#maps" }, foreign(mapText(id)))])],
-      ["waited", lock.wait.count ? `${timeText(lock.wait.sum)}${lock.wait.margin_ns ? ` ±${timeText(lock.wait.margin_ns)}` : ""} in ${some(lock.wait.count, "wait", "waits")}` : "no wait has ended"],
+      ["waited", lock.wait.count ? waitedText(lock.wait) : "no wait has ended"],
       ["to read", sum(lock.read)], ["to write", sum(lock.write)],
       ["waiting still", lock.open_waits ? `${countText(lock.open_waits)}, the oldest for ${timeText(lock.open_max_ns)}` : undefined],
       ["attribution", attributed || blamed

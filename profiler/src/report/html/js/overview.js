@@ -9,7 +9,8 @@ function windowFacts() {
   const [wait] = whole.attribution ?? [];
   return facts([
     ["length", timeText(whole.duration_ns)],
-    ["observed", shareText(whole.observed) + (whole.windows ? ` in ${some(whole.windows, "window", "windows")}` : "")],
+    ["observed", shareText(whole.observed) + (whole.windows ? ` in ${some(whole.windows, "window", "windows")}` : "") +
+      (whole.locks_observed === undefined ? "" : `, locks ${shareText(whole.locks_observed)}`)],
     ["operations", `${countText(operations)}, ${rateText(perSecond(operations, SPAN) ?? 0)} per second`],
     ["waited", wait === undefined ? "nobody waited" : `${timeText(wait)}, ${timeText(perSecond(wait, SPAN) ?? 0)} per second`],
     ["events", `${countText(whole.events)}, ${rateText(perSecond(whole.events, SPAN) ?? 0)} per second`],

@@ -13,7 +13,7 @@ use crate::{
     model::{
         Frame,
         names::{self, own_frame},
-        summary::{Caller, Ops, Pair, Party, Summary},
+        summary::{Caller, H, Ops, Pair, Party, Summary},
     },
     units::{self, count, time},
     view::{blocks, tables},
@@ -36,6 +36,19 @@ pub(super) fn some(n: u64) -> Option<u64> {
 /// `1 wait`, `2 waits`.
 pub(super) fn waits(n: u64) -> String {
     if n == 1 { "1 wait".to_owned() } else { format!("{} waits", count(n)) }
+}
+
+/// `478ms ±124ms in 2.33k ±313 waits`.
+pub(super) fn waited(h: &H) -> String {
+    let sum = time(h.sum_ns);
+    match h.margin {
+        _ if h.few => format!("{sum} in {}, {}", waits(h.count), within(h.margin, true)),
+        0 => format!("{sum} in {}", waits(h.count)),
+        n => {
+            let off = time(h.margin_ns);
+            format!("{sum} ±{off} in {} ±{} waits", count(h.count), count(n))
+        }
+    }
 }
 
 /// A part of all.

@@ -20,7 +20,7 @@ use crate::{
         names::{map_name, own_frame, unreadable},
         summary::{Caller, H, Key, Map, Summary},
     },
-    units::{self, count, time},
+    units::{self, count},
     view::tables,
 };
 
@@ -86,7 +86,7 @@ fn in_map(map: &Map, look: Look) -> String {
 
 fn times(what: (&str, Tint), h: Option<&H>, hist: &WaitHist, width: usize, look: Look) -> Lines {
     let Some(h) = h.filter(|h| h.count > 0) else { return Vec::new() };
-    let title = format!("{} {} in {}", what.0, time(h.sum_ns), facts::waits(h.count));
+    let title = format!("{} {}", what.0, facts::waited(h));
     let mut lines = facts::title(&[&title], width, look);
     lines.extend(histogram::lines(("  time", what.1), h, &hist.buckets(BARS), width, look));
     lines

@@ -62,7 +62,7 @@ pub(in crate::view) fn lock(
 fn figures(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
     let ended = match lock.wait.count {
         0 => "no wait has ended".to_owned(),
-        n => format!("{} in {}", time(lock.wait.sum_ns), waits(n)),
+        _ => facts::waited(&lock.wait),
     };
     let per_second = units::per_second(lock.wait.sum_ns, summary.window.duration_ns);
     let now = some(lock.open_waits)
