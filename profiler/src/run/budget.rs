@@ -148,12 +148,16 @@ impl Budget {
         self.length
     }
 
-    /// What a window of so long may cost before it is stopped, ns.
-    pub(super) fn stop_at_ns(&self, length: Duration) -> u64 {
+    /// What may be spent from one window of so long to the next, ns.
+    pub(super) fn planned_ns(&self, length: Duration) -> u64 {
         // Of a target that nothing is known of yet one CPU is thought to be at work.
         let allowed = if self.cpu.known { self.allowed() } else { self.share };
-        let planned = allowed * self.period(length).as_nanos() as f64;
-        (EMERGENCY * planned) as u64
+        (allowed * self.period(length).as_nanos() as f64) as u64
+    }
+
+    /// What a window of so long may cost before it is stopped, ns.
+    pub(super) fn stop_at_ns(&self, length: Duration) -> u64 {
+        (EMERGENCY * self.planned_ns(length) as f64) as u64
     }
 
     /// Whether the next window is as short as any.

@@ -37,6 +37,9 @@ use crate::{
 
 /// Pause between two looks at the rings.
 pub(super) const NAP: Duration = Duration::from_millis(3);
+/// How long an interval waits for waits that were watched to begin: what they are scaled by
+/// is told with the interval in which they end.
+const GRACE: Duration = Duration::from_millis(250);
 /// Nice value of the collecting thread.
 const NICE: libc::c_int = -15;
 /// How often the target's life and mappings are looked at.
@@ -274,7 +277,8 @@ impl Collector {
             if self.options.duration.is_some_and(|duration| now - self.began >= duration) {
                 break Reason::Duration;
             }
-            if now - self.slice_began >= next {
+            let midway = self.watch.locks.is_midway();
+            if now - self.slice_began >= if midway { next + GRACE } else { next } {
                 next = self.options.interval;
                 if self.close(updates).is_err() {
                     break Reason::Stopped;

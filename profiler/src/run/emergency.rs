@@ -53,8 +53,8 @@ impl Collector {
         None
     }
 
-    /// Takes out everything of a kind whose gate was shut at that moment, what was thought
-    /// to be hardly ever hit as well: next time it is tried in a window.
+    /// Takes out everything of a kind whose gate is shut since then, what was thought to
+    /// be hardly ever hit as well: next time it is tried in a window.
     /// Returns the CPU time that this took, ns.
     pub(super) fn stop(&mut self, kind: Kind, alarm: &Alarm, shut: Instant) -> u64 {
         let group = self.watch.group(kind);

@@ -37,8 +37,9 @@ pub(super) enum State {
     Always { since: Instant, spent: Spent },
     /// A window is open, which took something to open.
     Open { until: Instant, before: Spent, cycle_ns: u64 },
-    /// No wait that begins is told any more, and those that were have yet to end.
-    Ending { until: Instant, before: Spent, cycle_ns: u64 },
+    /// No wait that begins is told any more, and those that were have yet to end, which is
+    /// looked at now and again.
+    Ending { look: Instant, before: Spent, cycle_ns: u64 },
     /// Nothing is told; what sites that are always in place cost since then is looked at
     /// now and again.
     Shut { until: Instant, since: Instant, spent: Spent },
@@ -71,6 +72,8 @@ pub(super) struct Group {
     window: Option<(Instant, Spent)>,
     /// How long it was open, and what the hits in it cost, ns.
     pub(super) last: (Duration, u64),
+    /// When it was shut.
+    pub(super) shut_at: Instant,
     /// What was told until the gate was shut, and has yet to arrive.
     pub(super) pending: Option<Watched>,
     /// What each site had cost when hot ones were told from cold ones, and when that was.
@@ -93,6 +96,7 @@ impl Group {
             opened: None,
             window: None,
             last: (Duration::ZERO, 0),
+            shut_at: Instant::now(),
             pending: None,
             sorted: (Instant::now(), Vec::new()),
             observed_ns: 0,
@@ -122,6 +126,7 @@ impl Group {
         if let Some((since, before)) = self.window.take() {
             self.last = (now - since, spent.since(before).ns);
         }
+        self.shut_at = now;
         self.pending = self.told(now, spent, cpu_ns);
     }
 
@@ -166,11 +171,15 @@ impl Group {
     /// When it is to be looked at next; `None`: any time.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Open { until, .. } | State::Ending { until, .. } | State::Shut { until, .. } => {
-                Some(until)
-            }
+            State::Open { until, .. } | State::Shut { until, .. } => Some(until),
+            State::Ending { look, .. } => Some(look),
             State::Out | State::Always { .. } => None,
         }
+    }
+
+    /// Whether a window is open, or waits that began in it have yet to end.
+    pub(super) fn is_midway(&self) -> bool {
+        self.budget.is_some() && matches!(self.state, State::Open { .. } | State::Ending { .. })
     }
 
     /// Whether waits that have begun are seen to their end.

@@ -14,7 +14,7 @@ use super::{
     Options,
     bill::{Bill, Spent},
     budget::{Budget, Next, Pace, WindowCost},
-    collector::{Collector, drain_while, monotonic_ns},
+    collector::{Collector, NAP, drain_while, monotonic_ns},
     emergency::Alarm,
     watch::{Kind, Opened, State, Watch},
 };
@@ -25,8 +25,11 @@ use crate::{
 
 /// How often what is watched all the time is held against the budget.
 const STRETCH: Duration = Duration::from_millis(100);
-/// How long ends of waits are looked for after the last beginning, in windows.
+/// How long ends of waits are looked for after the last beginning, in windows, whatever
+/// that costs.
 const ENDING: u32 = 5;
+/// How long they are where it costs little.
+const LONGEST_ENDING: Duration = Duration::from_secs(10);
 /// A site is hot that takes this part of the budget.
 const HOT: f64 = 0.03;
 /// Cold sites together may take this part of it.
@@ -170,9 +173,9 @@ impl Collector {
                         self.end_window(kind, before, cycle_ns, alarm);
                     }
                 }
-                State::Ending { until, before, cycle_ns } => {
-                    if now >= until || !self.waits_go_on() {
-                        self.finish_window(kind, before, cycle_ns, None);
+                State::Ending { look, before, cycle_ns } => {
+                    if now >= look {
+                        self.look_for_ends(kind, now, before, cycle_ns);
                     }
                 }
                 State::Shut { until, since, spent } => {
@@ -220,8 +223,9 @@ impl Collector {
         match next {
             Next::Always => self.watch.group(kind).state = State::Always { since: now, spent },
             Next::Window { pause, .. } => {
-                let shut_at = self.shut(kind);
+                self.shut(kind);
                 if let Some(alarm) = alarm {
+                    let shut_at = self.watch.group(kind).shut_at;
                     self.stop(kind, &alarm, shut_at);
                 } else {
                     let probes = self.watch.group(kind).hot_probes.take();
@@ -231,6 +235,25 @@ impl Collector {
                 self.rest(kind, Instant::now() + pause);
             }
         }
+    }
+
+    /// Ends a window on waits once all have ended, or were followed long enough: what is
+    /// left is told as waits that go on. Thousands in a convoy wait longer than any window.
+    fn look_for_ends(&mut self, kind: Kind, now: Instant, before: Spent, cycle_ns: u64) {
+        let spent_ns = self.spent(kind).since(before).ns;
+        let group = self.watch.group(kind);
+        let time = now - group.shut_at;
+        let is_enough = group.budget.as_ref().is_none_or(|budget| {
+            let length = budget.length();
+            time >= LONGEST_ENDING
+                || time >= length * ENDING && spent_ns > budget.planned_ns(length)
+        });
+        if is_enough || !self.waits_go_on() {
+            return self.finish_window(kind, before, cycle_ns, None);
+        }
+        // To look takes time, too.
+        let look = now + NAP.max(time / 8);
+        self.watch.group(kind).state = State::Ending { look, before, cycle_ns };
     }
 
     fn is_shortest(&mut self, kind: Kind) -> bool {
@@ -279,35 +302,26 @@ impl Collector {
     }
 
     fn end_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64, alarm: Option<Alarm>) {
-        let shut_at = self.shut(kind);
+        self.shut(kind);
         // In an emergency nobody waits for waits to end.
-        let alarm = alarm.map(|alarm| (alarm, shut_at));
         if kind == Kind::Maps || alarm.is_some() {
-            self.finish_window(kind, before, cycle_ns, alarm);
-            return;
+            return self.finish_window(kind, before, cycle_ns, alarm);
         }
         let group = self.watch.group(kind);
-        let length = group.budget.as_ref().map_or(STRETCH, Budget::length);
         if let Some(probes) = &mut group.hot_probes {
             probes.release_begins();
         }
-        group.state = State::Ending { until: Instant::now() + length * ENDING, before, cycle_ns };
+        group.state = State::Ending { look: Instant::now(), before, cycle_ns };
     }
 
     /// Takes the probes out, tells the window, and decides what is next.
-    fn finish_window(
-        &mut self,
-        kind: Kind,
-        before: Spent,
-        cycle_ns: u64,
-        alarm: Option<(Alarm, Instant)>,
-    ) {
-        let shut_at = Instant::now();
+    fn finish_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64, alarm: Option<Alarm>) {
         if kind == Kind::Locks {
             self.note_open_waits(monotonic_ns());
         }
-        let out_ns = if let Some((alarm, shut_at)) = &alarm {
-            self.stop(kind, alarm, *shut_at)
+        let shut_at = self.watch.group(kind).shut_at;
+        let out_ns = if let Some(alarm) = &alarm {
+            self.stop(kind, alarm, shut_at)
         } else {
             let probes = self.watch.group(kind).hot_probes.take();
             self.take_out(probes)
@@ -338,6 +352,8 @@ impl Collector {
         }
         match next {
             Next::Always => self.always(kind),
+            // Not from the last wait's end on: after long waits there would be less of what
+            // they are scaled by.
             Next::Window { pause, .. } => self.rest(kind, shut_at + pause),
         }
     }
@@ -413,13 +429,12 @@ impl Collector {
         since
     }
 
-    /// Shuts the gate, and returns when that was; what was told arrives afterwards.
-    fn shut(&mut self, kind: Kind) -> Instant {
+    /// Shuts the gate; what was told arrives afterwards.
+    fn shut(&mut self, kind: Kind) {
         set_gate(&self.shared, kind, 0);
         let now = Instant::now();
         let (spent, cpu_ns) = (self.spent(kind), self.cpu_ns());
         self.watch.group(kind).shut(now, spent, cpu_ns);
-        now
     }
 
     /// Takes in what a window has told, and ends it.
