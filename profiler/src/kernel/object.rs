@@ -381,7 +381,8 @@ fn map_fd(map: &Map) -> Option<i32> {
     | Map::PerCpuArray(data)
     | Map::HashMap(data)
     | Map::RingBuf(data)
-    | Map::ArrayOfMaps(data)) = map
+    | Map::ArrayOfMaps(data)
+    | Map::ProgramArray(data)) = map
     else {
         return None;
     };
