@@ -74,6 +74,7 @@ const PROGRAMS: [&str; 10] = [
 const SITES: &str = "SITES";
 const LAYOUTS: &str = "LAYOUTS";
 const TASKS: &str = "TASKS";
+const TYPES: &str = "TYPES";
 const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 
 impl Kernel {
@@ -262,6 +263,10 @@ impl Kernel {
         for address in types {
             // One that is gone already is forgotten, too.
             let _ = map.remove(&address);
+        }
+        let mut known = array::<u64>(&mut self.ebpf, TYPES)?;
+        for slot in 0..probe_ebpf::TYPE_SLOTS as u32 {
+            known.set(slot, 0, 0).map_err(|error| map_error(TYPES, &error))?;
         }
         self.combined.clear();
         self.open_waits()?.clear();
