@@ -18,6 +18,8 @@ pub const MAX_WAITERS: usize = 16_384;
 pub const TASK_SLOTS: usize = 8192;
 /// Key types whose [`Layout`] the kernel side can be told.
 pub const MAX_LAYOUTS: usize = 8192;
+/// Types of the target that the kernel side remembers, a power of two.
+pub const TYPE_SLOTS: usize = 1024;
 /// Strings and interfaces in one key that are followed. With twice as many, what the
 /// verifier of Linux 6.1 has to walk through comes near its limit.
 pub const MAX_PIECES: usize = 4;
@@ -593,5 +595,5 @@ const _: () = {
     assert!(size_of::<OpStack>() == 48 + 8 * MAX_FRAMES);
     assert!(size_of::<Layout>() == 24);
     assert!(size_of::<Site>() == 104);
-    assert!(TASK_SLOTS.is_power_of_two());
+    assert!(TASK_SLOTS.is_power_of_two() && TYPE_SLOTS.is_power_of_two());
 };

@@ -13,7 +13,7 @@
 use crate::abi::{CALLER_NOT_SAMPLED, OpHead, SHORT_KEY, ShortOp, op_flags};
 
 /// Slots of each CPU, a power of two.
-pub const SLOTS: usize = 2048;
+pub const SLOTS: usize = 4096;
 /// Words of a key in a slot.
 pub const SLOT_KEY: usize = SHORT_KEY / 8;
 /// Slots that one word of the hints is about.
@@ -170,10 +170,12 @@ impl Resident {
     }
 
     /// Gives the slot to another operation, which is told by itself this time: user space
-    /// learns of its key at once.
+    /// learns of its key at once. It has come once more than the others: two keys that
+    /// take turns in a place would otherwise push each other out each time.
     #[inline(always)]
     pub fn replace(&mut self, identity: &Identity) {
         self.count = 0;
+        self.credit = 1;
         self.identity = *identity;
     }
 }

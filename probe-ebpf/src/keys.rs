@@ -4,8 +4,14 @@
 //! Out: a [`KeyAt`]. Types whose values hold strings or interfaces are described by
 //! user space, by the type's address.
 
-use aya_ebpf::{btf_maps::HashMap, macros::btf_map};
-use probe_ebpf::{LONG_KEY, Layout, MAX_LAYOUTS, key_kind};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    btf_maps::{Array, HashMap},
+    helpers::generated::bpf_probe_read_user as read_user,
+    macros::btf_map,
+};
+use probe_ebpf::{LONG_KEY, Layout, MAX_LAYOUTS, TYPE_SLOTS, key_kind};
 
 use crate::context::{Hit, read, read_u64};
 
@@ -53,6 +59,72 @@ impl GoType {
     #[inline(always)]
     pub(crate) fn is_string(&self) -> bool {
         self.kind & GO_KIND_MASK == GO_KIND_STRING
+    }
+}
+
+/// Types of interfaces' values met lately, direct-mapped by their address: a word each
+/// ([`GoType::packed`]), so that who reads one while another is written sees either. Go's
+/// types never change, nor does their memory become anything else's.
+#[btf_map]
+static TYPES: Array<u64, TYPE_SLOTS> = Array::new();
+
+/// Bits of an address in user space, whose lowest three are zero where a type is.
+const ADDRESS_BITS: u32 = 47;
+/// Bits of a packed type below its address.
+const PACKED_BITS: u32 = u64::BITS - ADDRESS_BITS + 3;
+/// Those of its kind and of whether it is direct.
+const KIND_BITS: u32 = 6;
+
+impl GoType {
+    /// The type at this address; from the kernel's memory, where it is known: a copy from
+    /// the target's is dear.
+    #[inline(always)]
+    fn known(address: u64) -> Option<Self> {
+        let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let slot = TYPES.get_ptr_mut((hash >> (u64::BITS - TYPE_SLOTS.trailing_zeros())) as u32)?;
+        let can_be_known = address != 0 && address & 7 == 0 && address >> ADDRESS_BITS == 0;
+        let mut found = MaybeUninit::<Self>::uninit();
+        let to = found.as_mut_ptr();
+        // SAFETY: an aligned word of the map's, which lives as long as the program; of `found`
+        // what is read of it is written on both ways.
+        unsafe {
+            let packed = slot.read_volatile();
+            if can_be_known && (packed >> PACKED_BITS) << 3 == address {
+                // In pieces: then verifiers know as little of it as of what is read below,
+                // and walk through what follows once.
+                let size = packed >> KIND_BITS & ((1 << (PACKED_BITS - KIND_BITS)) - 1);
+                let halves = (&raw mut (*to).size).cast::<u32>();
+                halves.write_volatile(size as u32);
+                halves.add(1).write_volatile(0);
+                (&raw mut (*to).tflag).write_volatile(0);
+                (&raw mut (*to).kind).write_volatile(packed as u8 & ((1 << KIND_BITS) - 1));
+            } else {
+                if read_user(to.cast(), size_of::<Self>() as u32, address as *const _) != 0 {
+                    return None;
+                }
+                let its_type = found.assume_init_ref();
+                if can_be_known && its_type.size >> (PACKED_BITS - KIND_BITS) == 0 {
+                    slot.write_volatile(its_type.packed(address));
+                }
+            }
+            let field = |at: *const u8| at.read_volatile();
+            Some(Self {
+                size: (&raw const (*to).size).read_volatile(),
+                ptr_bytes: 0,
+                hash: 0,
+                tflag: field(&raw const (*to).tflag),
+                align: 0,
+                field_align: 0,
+                kind: field(&raw const (*to).kind),
+            })
+        }
+    }
+
+    /// Address, size and kind.
+    #[inline(always)]
+    fn packed(&self, address: u64) -> u64 {
+        let kind = u64::from(self.kind & GO_KIND_MASK | (self.kind | self.tflag) & GO_DIRECT);
+        (address >> 3) << PACKED_BITS | self.size << KIND_BITS | kind
     }
 }
 
@@ -172,7 +244,7 @@ fn behind_pointer(map_type: u64, at: u64) -> Option<KeyAt> {
 fn dynamic(address: u64, data: u64) -> Option<KeyAt> {
     let mut key = KeyAt::of(key_kind::IFACE, data, 0);
     if address != 0 {
-        let its_type = read::<GoType>(address)?;
+        let its_type = GoType::known(address)?;
         if its_type.is_direct() {
             key.is_value = true;
             key.len = 8;

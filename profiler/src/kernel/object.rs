@@ -74,6 +74,7 @@ const PROGRAMS: [&str; 10] = [
 const SITES: &str = "SITES";
 const LAYOUTS: &str = "LAYOUTS";
 const TASKS: &str = "TASKS";
+const TYPES: &str = "TYPES";
 const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 
 impl Kernel {
@@ -263,6 +264,10 @@ impl Kernel {
             // One that is gone already is forgotten, too.
             let _ = map.remove(&address);
         }
+        let mut known = array::<u64>(&mut self.ebpf, TYPES)?;
+        for slot in 0..probe_ebpf::TYPE_SLOTS as u32 {
+            known.set(slot, 0, 0).map_err(|error| map_error(TYPES, &error))?;
+        }
         self.combined.clear();
         self.open_waits()?.clear();
         let mut tasks = array::<Pod<[u8; TASK_SLOT_BYTES]>>(&mut self.ebpf, TASKS)?;
@@ -381,7 +386,8 @@ fn map_fd(map: &Map) -> Option<i32> {
     | Map::PerCpuArray(data)
     | Map::HashMap(data)
     | Map::RingBuf(data)
-    | Map::ArrayOfMaps(data)) = map
+    | Map::ArrayOfMaps(data)
+    | Map::ProgramArray(data)) = map
     else {
         return None;
     };
