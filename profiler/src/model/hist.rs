@@ -181,7 +181,7 @@ impl WaitHist {
             max_ns: self.max_ns,
             margin: self.spread().map_or(0, |it| it.count.margin(self.count)),
             margin_ns: self.spread().map_or(0, |it| it.sum.margin(self.sum_ns)),
-            few: self.spread().is_some_and(|it| it.count.is_few()),
+            few: self.spread().is_some_and(|it| it.count.is_few(self.count)),
         }
     }
 

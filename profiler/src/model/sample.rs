@@ -104,7 +104,8 @@ impl Counts<'_> {
     /// Whether too few were seen in windows to tell how far the figure may be off.
     pub(crate) fn is_few(&self) -> bool {
         let seen = self.here.total() as f64 * self.told;
-        self.spread.is_some_and(|it| it.is_few() || (it.variance > 0.0 && seen < f64::from(FEW)))
+        let all = self.all.total();
+        self.spread.is_some_and(|it| it.is_few(all) || (it.variance > 0.0 && seen < f64::from(FEW)))
     }
 }
 

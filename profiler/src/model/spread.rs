@@ -79,7 +79,7 @@ impl Spread {
         if variance == 0.0 {
             return 0;
         }
-        let deviation = if self.is_few() {
+        let deviation = if self.seen < FEW {
             // Few events tell little of how they come: at least as if one by one.
             let each = scaled as f64 / f64::from(self.seen.max(1));
             variance.max(each * each * f64::from(self.seen + 1)).sqrt()
@@ -89,9 +89,10 @@ impl Spread {
         (student(degrees) * deviation).ceil().max(1.0) as u64
     }
 
-    /// Whether it rests on too few events for an interval.
-    pub(super) fn is_few(&self) -> bool {
-        self.seen < FEW && self.variance > 0.0
+    /// Whether the figure `scaled` rests on too few events for an interval, or on too few
+    /// windows: one that holds 0 as well tells nothing.
+    pub(super) fn is_few(&self, scaled: u64) -> bool {
+        self.variance > 0.0 && (self.seen < FEW || self.margin(scaled) >= scaled)
     }
 }
 

@@ -79,7 +79,7 @@ impl SpaceSaving {
         let mut tallies = tallies.into_iter();
         for row in &mut keys {
             let tally = tallies.next().unwrap_or_default();
-            if tally.last() != [0.0; 2] {
+            if tally.last().into_iter().any(|count| count > 0.0) {
                 self.side.before.push((row.key.clone(), tally.last()));
             }
             row.spread = Some(Box::new(tally.spread(row.ops.total(), scale)));
