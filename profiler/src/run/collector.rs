@@ -427,20 +427,41 @@ fn drain(rings: &mut Rings, decoder: &mut Decoder<TargetResolver>, tally: &mut T
     rings.drain(|record| decoder.record(record, tally))
 }
 
+/// How soon a thread has to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// When it is its turn.
+    None,
+    /// Before all others.
+    Urgent,
+}
+
 /// Does something that takes long, on another thread, while this one drains and looks.
 pub(super) fn drain_while<T: Send>(
     rings: &mut Rings,
     decoder: &mut Decoder<TargetResolver>,
     tally: &mut Tally,
+    haste: Haste,
     work: impl FnOnce() -> T + Send,
     mut look: impl FnMut(),
 ) -> T {
+    let (is_done, caller) = (AtomicBool::new(false), std::thread::current());
     std::thread::scope(|scope| {
-        let work = scope.spawn(work);
-        while !work.is_finished() {
+        let work = || {
+            let result = work();
+            // While probes are in place and nothing is told yet, each moment costs.
+            is_done.store(true, Ordering::Release);
+            caller.unpark();
+            result
+        };
+        let work = match haste {
+            Haste::None => scope.spawn(work),
+            Haste::Urgent => urgently(|| scope.spawn(work)),
+        };
+        while !is_done.load(Ordering::Acquire) && !work.is_finished() {
             look();
             drain(rings, decoder, tally);
-            std::thread::sleep(NAP);
+            std::thread::park_timeout(NAP);
         }
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -452,6 +473,24 @@ pub(super) fn drain_while<T: Send>(
 pub(super) fn hurry() {
     // SAFETY: takes plain numbers; 0 is the calling thread (setpriority(2)).
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+}
+
+/// Starts a thread that goes before all others, as do those that it starts: where all CPUs
+/// are at work, a new one may have to wait for some milliseconds until one of them has had
+/// its turn, and a target that meets probes all the time has to bear that. Only for what
+/// hardly needs a CPU. Without the right to it, it goes as this one does.
+fn urgently<T>(start: impl FnOnce() -> T) -> T {
+    set_policy(libc::SCHED_FIFO, 1);
+    let started = start();
+    set_policy(libc::SCHED_OTHER, 0);
+    started
+}
+
+#[expect(unsafe_code, reason = "no library at hand sets a thread's policy")]
+fn set_policy(policy: i32, priority: i32) {
+    let param = libc::sched_param { sched_priority: priority };
+    // SAFETY: 0 is the calling thread, and `param` is read only (sched_setscheduler(2)).
+    unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
 }
 
 /// Code addresses that a slice mentions.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Update,
-    collector::{CHECK, Collector, NAP, drain_while},
+    collector::{CHECK, Collector, Haste, NAP, drain_while},
     resolver::TargetResolver,
 };
 use crate::{
@@ -112,7 +112,7 @@ impl Collector {
             return;
         }
         let Self { wanted, rings, decoder, tally, .. } = self;
-        let plan = drain_while(rings, decoder, tally, || wanted.plan(&target), || {});
+        let plan = drain_while(rings, decoder, tally, Haste::None, || wanted.plan(&target), || {});
         let first = self.plan.sites.len();
         let sites = added(&self.plan, plan);
         if sites.is_empty() {

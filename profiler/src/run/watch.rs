@@ -70,8 +70,9 @@ pub(super) struct Group {
     pub(super) opened: Option<Opened>,
     /// The newest window: when it was opened, and what the sites had cost by then.
     window: Option<(Instant, Spent)>,
-    /// How long it was open, and what the hits in it cost, ns.
-    pub(super) last: (Duration, u64),
+    /// How long it was open, what the sites had cost before, and what the hits in it cost,
+    /// ns.
+    pub(super) last: (Duration, Spent, u64),
     /// When it was shut.
     pub(super) shut_at: Instant,
     /// What was told until the gate was shut, and has yet to arrive.
@@ -95,7 +96,7 @@ impl Group {
             cold_probes: None,
             opened: None,
             window: None,
-            last: (Duration::ZERO, 0),
+            last: (Duration::ZERO, Spent::default(), 0),
             shut_at: Instant::now(),
             pending: None,
             sorted: (Instant::now(), Vec::new()),
@@ -124,7 +125,7 @@ impl Group {
     /// Notes that it is shut.
     pub(super) fn shut(&mut self, now: Instant, spent: Spent, cpu_ns: u64) {
         if let Some((since, before)) = self.window.take() {
-            self.last = (now - since, spent.since(before).ns);
+            self.last = (now - since, before, spent.since(before).ns);
         }
         self.shut_at = now;
         self.pending = self.told(now, spent, cpu_ns);

@@ -14,7 +14,7 @@ use super::{
     Options,
     bill::{Bill, Spent},
     budget::{Budget, Next, Pace, WindowCost},
-    collector::{Collector, NAP, drain_while, monotonic_ns},
+    collector::{Collector, Haste, NAP, drain_while, monotonic_ns},
     emergency::Alarm,
     watch::{Kind, Opened, State, Watch},
 };
@@ -333,7 +333,7 @@ impl Collector {
             open.clear();
         }
         let all_ns = self.spent(kind).since(before).ns;
-        let (open_for, inside_ns) = self.watch.group(kind).last;
+        let (open_for, at_opening, inside_ns) = self.watch.group(kind).last;
         let around_ns = all_ns.saturating_sub(inside_ns) + cycle_ns + out_ns;
         if kind == Kind::Maps {
             self.sort_out(open_for);
@@ -343,8 +343,9 @@ impl Collector {
         let Some(budget) = &mut group.budget else { return };
         let cost = WindowCost { inside_ns, around_ns };
         log::info!(
-            "window of {kind:?}: open {open_for:?}, hits inside cost {inside_ns} ns, those around it {} ns, putting in {cycle_ns} ns and taking out {out_ns} ns",
-            all_ns.saturating_sub(inside_ns)
+            "window of {kind:?}: open {open_for:?}, hits inside cost {inside_ns} ns, those around it {} ns, of which {} ns before it, putting in {cycle_ns} ns and taking out {out_ns} ns",
+            all_ns.saturating_sub(inside_ns),
+            at_opening.since(before).ns
         );
         let mut next = budget.after_window(open_for, cost, random);
         if alarm.is_some() {
@@ -559,6 +560,7 @@ impl Collector {
             &mut self.rings,
             &mut self.decoder,
             &mut self.tally,
+            Haste::Urgent,
             || metered(|| Attachment::of(sites, kernel, plan, &paths, pid)),
             || {},
         );
@@ -578,6 +580,6 @@ impl Collector {
     ) -> u64 {
         let Self { rings, decoder, tally, bill, .. } = self;
         let work = || metered(|| drop(probes));
-        drain_while(rings, decoder, tally, work, || look(bill)).1
+        drain_while(rings, decoder, tally, Haste::Urgent, work, || look(bill)).1
     }
 }
