@@ -14,8 +14,9 @@ use std::time::Duration;
 /// own time would allow nothing at all.
 const FLOOR: f64 = 0.001;
 /// How much of the budget is planned with: the rest is for what the averages do not know,
-/// and for mapprof itself, which takes its time from a machine that has none to spare.
-const PLANNED: f64 = 0.6;
+/// and for mapprof itself, which takes its time from a machine that has none to spare:
+/// beside two CPUs of map operations some 2 ms a window, and 4 ms a second in any case.
+const PLANNED: f64 = 0.35;
 /// What is watched all the time must fit so many times.
 const ROOM: f64 = 1.25;
 /// The emergency stop: one window must not cost so many times what it is planned to.
@@ -288,7 +289,7 @@ mod tests {
         for (share, cpu) in [(0.01, 2.0), (0.01, 0.5), (0.05, 8.0), (0.001, 2.0)] {
             let (spent, watched, always) = simulate(share, cpu, 2e6, |_| cpu, 60.0);
             assert!(!always);
-            assert!((0.4..=1.0).contains(&spent), "{share} of {cpu}: {spent} of the budget");
+            assert!((0.25..=1.0).contains(&spent), "{share} of {cpu}: {spent} of the budget");
             assert!(watched > 0.1 * share, "{share} of {cpu}: {watched} of the time");
         }
     }
@@ -305,7 +306,7 @@ mod tests {
     fn windows_are_longer_where_there_is_little_traffic() {
         let (spent, watched, always) = simulate(0.01, 1.0, 0.2e6, |_| 0.05, 60.0);
         assert!(!always && spent <= 1.0, "{spent}");
-        assert!((0.08..0.25).contains(&watched), "{watched}");
+        assert!((0.05..0.25).contains(&watched), "{watched}");
     }
 
     #[test]
