@@ -480,17 +480,19 @@ pub(super) fn hurry() {
 /// its turn, and a target that meets probes all the time has to bear that. Only for what
 /// hardly needs a CPU. Without the right to it, it goes as this one does.
 fn urgently<T>(start: impl FnOnce() -> T) -> T {
-    set_policy(libc::SCHED_FIFO, 1);
+    let is_first = set_policy(libc::SCHED_FIFO, 1);
     let started = start();
-    set_policy(libc::SCHED_OTHER, 0);
+    if is_first {
+        set_policy(libc::SCHED_OTHER, 0);
+    }
     started
 }
 
 #[expect(unsafe_code, reason = "no library at hand sets a thread's policy")]
-fn set_policy(policy: i32, priority: i32) {
+fn set_policy(policy: i32, priority: i32) -> bool {
     let param = libc::sched_param { sched_priority: priority };
     // SAFETY: 0 is the calling thread, and `param` is read only (sched_setscheduler(2)).
-    unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
+    unsafe { libc::sched_setscheduler(0, policy, &raw const param) == 0 }
 }
 
 /// Code addresses that a slice mentions.

@@ -55,6 +55,17 @@ pub(super) struct Opened {
     pub(super) cpu_ns: u64,
 }
 
+/// A window that is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ended {
+    /// How long it was open.
+    pub(super) open_for: Duration,
+    /// What the sites had cost when it was opened.
+    pub(super) before: Spent,
+    /// What the hits in it cost, ns.
+    pub(super) inside_ns: u64,
+}
+
 /// Sites that are watched together, and how.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -70,9 +81,8 @@ pub(super) struct Group {
     pub(super) opened: Option<Opened>,
     /// The newest window: when it was opened, and what the sites had cost by then.
     window: Option<(Instant, Spent)>,
-    /// How long it was open, what the sites had cost before, and what the hits in it cost,
-    /// ns.
-    pub(super) last: (Duration, Spent, u64),
+    /// The last one that was shut.
+    pub(super) last: Ended,
     /// When it was shut.
     pub(super) shut_at: Instant,
     /// What was told until the gate was shut, and has yet to arrive.
@@ -96,7 +106,7 @@ impl Group {
             cold_probes: None,
             opened: None,
             window: None,
-            last: (Duration::ZERO, Spent::default(), 0),
+            last: Ended::default(),
             shut_at: Instant::now(),
             pending: None,
             sorted: (Instant::now(), Vec::new()),
@@ -125,7 +135,7 @@ impl Group {
     /// Notes that it is shut.
     pub(super) fn shut(&mut self, now: Instant, spent: Spent, cpu_ns: u64) {
         if let Some((since, before)) = self.window.take() {
-            self.last = (now - since, before, spent.since(before).ns);
+            self.last = Ended { open_for: now - since, before, inside_ns: spent.since(before).ns };
         }
         self.shut_at = now;
         self.pending = self.told(now, spent, cpu_ns);

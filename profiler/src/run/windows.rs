@@ -16,7 +16,7 @@ use super::{
     budget::{Budget, Next, Pace, WindowCost},
     collector::{Collector, Haste, NAP, drain_while, monotonic_ns},
     emergency::Alarm,
-    watch::{Kind, Opened, State, Watch},
+    watch::{Ended, Kind, Opened, State, Watch},
 };
 use crate::{
     kernel::{Attachment, KernelError, Method, Shared},
@@ -337,7 +337,7 @@ impl Collector {
             open.clear();
         }
         let all_ns = self.spent(kind).since(before).ns;
-        let (open_for, at_opening, inside_ns) = self.watch.group(kind).last;
+        let Ended { open_for, before: at_opening, inside_ns } = self.watch.group(kind).last;
         let around_ns = all_ns.saturating_sub(inside_ns) + cycle_ns + out_ns;
         if kind == Kind::Maps {
             self.sort_out(open_for);
