@@ -16,6 +16,9 @@ pub const MAX_WAITERS: usize = 16_384;
 /// Tasks whose newest operation is remembered, a power of two: the table is
 /// direct-mapped, and of two tasks in one place the newer stays.
 pub const TASK_SLOTS: usize = 8192;
+/// Places of each CPU where records of long keys are made: of the probes that are preempted
+/// in the middle few have the same.
+pub const SCRATCHES: usize = 32;
 /// Key types whose [`Layout`] the kernel side can be told.
 pub const MAX_LAYOUTS: usize = 8192;
 /// Types of the target that the kernel side remembers, a power of two.
@@ -23,9 +26,9 @@ pub const TYPE_SLOTS: usize = 1024;
 /// Strings and interfaces in one key that are followed. With twice as many, what the
 /// verifier of Linux 6.1 has to walk through comes near its limit.
 pub const MAX_PIECES: usize = 4;
-/// Bytes of the record of a key with pieces: what fits a key, and room behind it so
-/// that each copy is in bounds wherever it starts.
-pub const PIECED_KEY: usize = 2 * LONG_KEY;
+/// Bytes for a long key while its record is made: what fits a key, and room behind it so
+/// that each copy of a piece is in bounds wherever it starts.
+pub const DRAFT_KEY: usize = 2 * LONG_KEY;
 
 /// Most CPUs that can have a ring.
 pub const MAX_CPUS: usize = 1024;
@@ -206,18 +209,18 @@ pub mod record_kind {
     pub const WAIT: u8 = 3;
     /// [`super::Rewait`].
     pub const REWAIT: u8 = 4;
-    /// [`super::PiecedOp`].
-    pub const PIECED_OP: u8 = 5;
     /// [`super::OpOfWait`]: the first operation after the wait.
-    pub const AFTER_WAIT: u8 = 6;
+    pub const AFTER_WAIT: u8 = 5;
     /// [`super::OpOfWait`]: the operation that the wait is inside of.
-    pub const INSIDE_OP: u8 = 7;
+    pub const INSIDE_OP: u8 = 6;
     /// [`super::Release`].
-    pub const RELEASE: u8 = 8;
+    pub const RELEASE: u8 = 7;
     /// [`super::OpStack`].
-    pub const OP_STACK: u8 = 9;
+    pub const OP_STACK: u8 = 8;
     /// [`super::CombinedOp`].
-    pub const COMBINED_OP: u8 = 10;
+    pub const COMBINED_OP: u8 = 9;
+    /// [`super::CombinedLongOp`].
+    pub const COMBINED_LONG_OP: u8 = 10;
 }
 
 /// Callers of map operations that each CPU reads in one tick of the kernel's clock
@@ -327,7 +330,8 @@ pub struct CombinedOp {
     pub count: u64,
 }
 
-/// An operation with a longer key.
+/// An operation with a longer key. Of one that holds strings or interfaces: the raw value
+/// with their pointers blanked, then what they point to, in the order of the [`Layout`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongOp {
@@ -337,17 +341,26 @@ pub struct LongOp {
     pub key: [u8; LONG_KEY],
 }
 
-/// An operation whose key holds strings or interfaces: the raw value with their
-/// pointers blanked, then what they point to, in the order of the [`Layout`].
+/// Several operations with one long key that differ in nothing but who made them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PiecedOp {
+pub struct CombinedLongOp {
+    /// What they have in common. Of no one task, and no caller was read.
+    pub op: LongOp,
+    /// How many.
+    pub count: u64,
+}
+
+/// A [`LongOp`] that is being made; where that happens in the ring, the record is as large.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft {
     /// Fixed part.
     pub head: OpHead,
-    /// First `carried` bytes are the key; the rest is unspecified.
-    pub key: [u8; PIECED_KEY],
-    /// The kernel side's own.
-    pub scratch: u64,
+    /// As in [`LongOp`].
+    pub key: [u8; DRAFT_KEY],
+    /// Bytes of the key that are there.
+    pub filled: u64,
 }
 
 /// A finished wait for a lock. In Go one park; a wait of several parks arrives
@@ -587,7 +600,8 @@ const _: () = {
     assert!(size_of::<ShortOp>() == 72);
     assert!(size_of::<CombinedOp>() == 80);
     assert!(size_of::<LongOp>() == 176);
-    assert!(size_of::<PiecedOp>() == 312);
+    assert!(size_of::<CombinedLongOp>() == 184);
+    assert!(size_of::<Draft>() == 312);
     assert!(size_of::<Wait>() == 72 + 8 * MAX_FRAMES);
     assert!(size_of::<Rewait>() == 32);
     assert!(size_of::<OpOfWait>() == 192 + 8 * MAX_FRAMES);

@@ -1,19 +1,22 @@
 //! Combining: repeated operations on a hot key are counted where they happen.
 //!
-//! In: operations whose caller and stack nobody reads, as [`Identity`]. Out: for each
-//! whether it was counted in a [`Slot`] or goes its own way, through the ring. Each CPU
-//! has a table of slots, direct-mapped: a key that is as frequent as all others in its
-//! place together stays there (the majority vote of Boyer and Moore, 1981).
+//! In: operations whose caller and stack nobody reads, as [`Identity`], or as [`LongOp`]
+//! where their keys are long. Out: for each whether it was counted in a [`Slot`] or goes its
+//! own way, through the ring. Each CPU has a table of slots for each of both, direct-mapped:
+//! a key that is as frequent as all others in its place together stays there (the majority
+//! vote of Boyer and Moore, 1981).
 //!
 //! A slot is used only by who has claimed it, by an exchange of its first word. Who finds
 //! it claimed does not wait: the operation goes through the ring. So it does not matter
 //! who else is about: a probe that was preempted by another on its CPU, or user space that
 //! empties the table.
 
-use crate::abi::{CALLER_NOT_SAMPLED, OpHead, SHORT_KEY, ShortOp, op_flags};
+use crate::abi::{CALLER_NOT_SAMPLED, LongOp, OpHead, SHORT_KEY, ShortOp, op_flags};
 
-/// Slots of each CPU, a power of two.
+/// Slots of each CPU for short keys, a power of two.
 pub const SLOTS: usize = 4096;
+/// And for long ones, three times as large.
+pub const LONG_SLOTS: usize = 1024;
 /// Words of a key in a slot.
 pub const SLOT_KEY: usize = SHORT_KEY / 8;
 /// Slots that one word of the hints is about.
@@ -21,30 +24,42 @@ pub const SLOTS_PER_HINT: usize = u64::BITS as usize;
 /// Hints of each CPU: a bit for each of its slots, set where something was counted
 /// since user space last looked.
 pub const HINTS: usize = SLOTS / SLOTS_PER_HINT;
+/// The same of the slots for long keys.
+pub const LONG_HINTS: usize = LONG_SLOTS / SLOTS_PER_HINT;
 
-/// A place of the table, one cache line.
+/// A place of a table: one cache line, or three where keys are long.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slot {
+pub struct Slot<I> {
     /// 0: nobody's; 1: somebody uses it.
     pub claim: u64,
     /// What is counted there.
-    pub resident: Resident,
+    pub resident: Resident<I>,
 }
 
 /// The operation that a slot counts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resident {
+pub struct Resident<I> {
     /// Operations that nobody has been told of.
     pub count: u32,
     /// How often it came more than all others in this place together.
     pub credit: u32,
     /// Which.
-    pub identity: Identity,
+    pub identity: I,
 }
 
-/// What operations have in common that are counted together.
+/// Tells operations apart, as far as those differ that are counted together.
+pub trait Identifies {
+    /// Whether both are counted together.
+    fn is(&self, other: &Self) -> bool;
+    /// Its place among a CPU's slots.
+    fn index(&self) -> u32;
+    /// Becomes the other.
+    fn replace(&mut self, other: &Self);
+}
+
+/// What operations with short keys have in common that are counted together.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -97,8 +112,7 @@ impl Identity {
     #[inline(always)]
     pub fn of_words(record: [u64; size_of::<ShortOp>() / 8]) -> Option<Self> {
         let [first, _, _, object, aux, key_len, key0, key1, key2] = record;
-        let is_whole = (first >> 16) as u8 & !op_flags::KEY_CUT == 0;
-        (is_whole && key_len <= SHORT_KEY as u64).then_some(Self {
+        (is_whole(first) && key_len <= SHORT_KEY as u64).then_some(Self {
             what: first & !0xff | key_len,
             object,
             aux,
@@ -122,10 +136,17 @@ impl Identity {
             key_len: self.what & 0xff,
         }
     }
+}
 
-    /// Its place among a CPU's slots.
+/// Whether an operation's first word says that its key is there, as far as it ever will be.
+#[inline(always)]
+fn is_whole(first: u64) -> bool {
+    (first >> 16) as u8 & !op_flags::KEY_CUT == 0
+}
+
+impl Identifies for Identity {
     #[inline(always)]
-    pub fn index(&self) -> u32 {
+    fn index(&self) -> u32 {
         let mut hash = self.what.wrapping_mul(FACTORS[0]);
         hash = hash.wrapping_add(self.object.wrapping_mul(FACTORS[1]));
         hash = hash.wrapping_add(self.aux.wrapping_mul(FACTORS[2]));
@@ -135,7 +156,7 @@ impl Identity {
         (hash >> (u64::BITS - SLOTS.trailing_zeros())) as u32
     }
 
-    /// Whether it is the same. Without a branch for each word, or a call.
+    // Without a branch for each word, or a call.
     #[inline(always)]
     fn is(&self, other: &Self) -> bool {
         let mut differ = (self.what ^ other.what) | (self.object ^ other.object);
@@ -145,13 +166,109 @@ impl Identity {
         }
         differ == 0
     }
+
+    #[inline(always)]
+    fn replace(&mut self, other: &Self) {
+        *self = *other;
+    }
 }
 
-impl Resident {
+impl LongOp {
+    /// Whether it may be counted with others, where its caller was not read: not if its key
+    /// is still to be read, where it is now.
+    #[inline(always)]
+    pub fn can_be_combined(&self) -> bool {
+        is_whole(u64::from(self.head.flags) << 16)
+    }
+
+    /// Copies it, word by word.
+    ///
+    /// # Safety
+    ///
+    /// There is room at `to`.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "copies in programs must be in sight, see `word`")]
+    pub unsafe fn copy_to(&self, to: *mut Self) {
+        for index in 0..LONG_WORDS {
+            // SAFETY: of that size and alignment, and without padding.
+            unsafe { to.cast::<u64>().add(index).write_volatile(self.word(index)) };
+        }
+    }
+
+    /// One of its words. Volatile: where the compiler sees many loads it moves them to where
+    /// programs have no stack left to keep them, or into a call that copies bytes.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "see above")]
+    fn word(&self, index: usize) -> u64 {
+        assert!(index < LONG_WORDS, "there is no word {index}");
+        // SAFETY: of that size and alignment, and without padding.
+        unsafe { (&raw const *self).cast::<u64>().add(index).read_volatile() }
+    }
+}
+
+/// The same number, of which the compiler knows nothing: where it sees that only zero matters
+/// it makes a branch of each word, and verifiers walk through all of them.
+#[inline(always)]
+#[expect(unsafe_code, reason = "no instruction at all")]
+#[cfg(target_arch = "bpf")]
+fn opaque(mut number: u64) -> u64 {
+    // SAFETY: see above.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags))
+    };
+    number
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "bpf"))]
+fn opaque(number: u64) -> u64 {
+    number
+}
+
+/// Words of a [`LongOp`].
+const LONG_WORDS: usize = size_of::<LongOp>() / 8;
+/// The first after those that do not tell operations apart: whose it is, and the caller, which
+/// was read of none that are combined.
+const AFTER_CALLER: usize = 3;
+
+/// All of the key counts, what is beyond the bytes carried as well: where that is not the
+/// same each time there is less to combine, and nothing wrong. The kind of record belongs to
+/// the site, and the caller was read of none.
+impl Identifies for LongOp {
+    #[inline(always)]
+    fn is(&self, other: &Self) -> bool {
+        let mut differ = self.word(0) ^ other.word(0);
+        for word in AFTER_CALLER..LONG_WORDS {
+            differ = opaque(differ | self.word(word) ^ other.word(word));
+        }
+        differ == 0
+    }
+
+    #[inline(always)]
+    fn index(&self) -> u32 {
+        let mut hash = self.word(0).wrapping_mul(KEY_FACTORS[0]);
+        for word in AFTER_CALLER..LONG_WORDS {
+            // What differs in the last bytes of a word, a product takes no further down.
+            hash ^= hash >> 32;
+            hash = (hash ^ self.word(word)).wrapping_mul(KEY_FACTORS[0]);
+        }
+        (hash >> (u64::BITS - LONG_SLOTS.trailing_zeros())) as u32
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "see `copy_to`")]
+    fn replace(&mut self, other: &Self) {
+        // SAFETY: there is room.
+        unsafe { other.copy_to(self) };
+        self.head.task = 0;
+    }
+}
+
+impl<I: Identifies> Resident<I> {
     /// Takes an operation in, if it is the resident's; the slot must be claimed. After
     /// [`Offered::Evicts`] whoever asked calls [`Self::replace`].
     #[inline(always)]
-    pub fn offer(&mut self, identity: &Identity) -> Offered {
+    pub fn offer(&mut self, identity: &I) -> Offered {
         if self.identity.is(identity) {
             if self.count == u32::MAX {
                 return Offered::Told;
@@ -173,16 +290,17 @@ impl Resident {
     /// learns of its key at once. It has come once more than the others: two keys that
     /// take turns in a place would otherwise push each other out each time.
     #[inline(always)]
-    pub fn replace(&mut self, identity: &Identity) {
+    pub fn replace(&mut self, identity: &I) {
         self.count = 0;
         self.credit = 1;
-        self.identity = *identity;
+        self.identity.replace(identity);
     }
 }
 
 const _: () = {
     assert!(SLOTS.is_power_of_two() && SLOTS > SLOTS_PER_HINT);
-    assert!(size_of::<Slot>() == 64);
+    assert!(LONG_SLOTS.is_power_of_two() && LONG_SLOTS > SLOTS_PER_HINT);
+    assert!(size_of::<Slot<Identity>>() == 64 && size_of::<Slot<LongOp>>() == 3 * 64);
     assert!(SHORT_KEY < 256);
 };
 

@@ -5,6 +5,7 @@
 //! In: nothing. Out: `#[repr(C)]` types with explicit padding, written by one
 //! side as bytes and read by the other, and [`eval`].
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(clippy::inline_always, reason = "BPF programs must not call what can be inlined")]
 
 #[cfg(test)]
@@ -15,5 +16,8 @@ mod combine;
 mod operand;
 
 pub use abi::*;
-pub use combine::{HINTS, Identity, Offered, Resident, SLOT_KEY, SLOTS, SLOTS_PER_HINT, Slot};
+pub use combine::{
+    HINTS, Identifies, Identity, LONG_HINTS, LONG_SLOTS, Offered, Resident, SLOT_KEY, SLOTS,
+    SLOTS_PER_HINT, Slot,
+};
 pub use operand::{FLAGS_CF, FLAGS_ZF, Operand, REG_COUNT, Reg, Regs, eval, guard_taken};

@@ -16,9 +16,13 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod claims;
+#[cfg(target_arch = "bpf")]
 mod combining;
 #[cfg(target_arch = "bpf")]
 mod context;
+#[cfg(target_arch = "bpf")]
+mod drafts;
 #[cfg(target_arch = "bpf")]
 mod keys;
 #[cfg(target_arch = "bpf")]

@@ -1,26 +1,26 @@
 //! Map operations: who did what to which key.
 //!
-//! In: a hit at a map site. Out: a [`ShortOp`], [`LongOp`] or [`PiecedOp`] record, and for
-//! some an [`OpStack`]; or one more in the count of a hot key.
+//! In: a hit at a map site. Out: a [`ShortOp`] or [`probe_ebpf::LongOp`] record, and for some
+//! an [`OpStack`]; or one more in the count of a hot key.
 
-use core::{arch::asm, mem::MaybeUninit};
+use core::{arch::asm, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
         bpf_probe_read_user as read_user, bpf_probe_read_user_str as read_user_str,
     },
-    maps::ring_buf::RingBufEntry,
 };
 use probe_ebpf::{
-    CALLER_NOT_SAMPLED, CALLERS_PER_TICK, COUNTER_SKIPPED, LONG_KEY, Layout, LongOp, MAX_PIECES,
-    OpHead, OpStack, PiecedOp, SHORT_KEY, STACKS_PER_TICK, ShortOp, TaskSlot, key_kind, op_flags,
-    piece_kind, record_kind, site_flags,
+    CALLER_NOT_SAMPLED, CALLERS_PER_TICK, COUNTER_SKIPPED, Draft, LONG_KEY, Layout, MAX_PIECES,
+    OpHead, OpStack, SHORT_KEY, STACKS_PER_TICK, ShortOp, TaskSlot, key_kind, op_flags, piece_kind,
+    record_kind, site_flags,
 };
 
 use crate::{
     combining,
     context::{Counted, Hit, gates, number_in_tick, read, read_u64, thread},
+    drafts::{Place, claim_scratch, submit_scratch},
     keys::{GO_ITAB_TYPE, GoString, GoType, KeyAt, locate_plain, locate_typed},
     tasks,
     transport::{count, reserve, submit},
@@ -81,11 +81,18 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
         Some(object) => (object, 0),
         None => (0, op_flags::OBJECT_UNREADABLE),
     };
-    let key =
+    let mut key =
         if TYPED { locate_typed(hit) } else { Some(locate_plain(hit)) }.unwrap_or_else(|| {
             flags |= op_flags::TYPE_UNREADABLE;
             KeyAt::NONE
         });
+    let draft = if key.layout.is_some() { claim_scratch() } else { ptr::null_mut() };
+    if draft.is_null() && key.layout.is_some() {
+        // Its pointers will be followed in user space: the verifier would have to walk through
+        // all that once more for a place in the ring.
+        key.layout = None;
+        key.is_raw = true;
+    }
     if key.is_raw {
         flags |= op_flags::KEY_RAW;
     }
@@ -95,7 +102,8 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
     let event = Event { hit, task, caller, object, aux, flags, limit, slot, window };
     let prefix = if TYPED && key.kind == key_kind::IFACE { 8 } else { 0 };
     if TYPED && let Some(layout) = key.layout {
-        pieced(&event, &key, layout);
+        // SAFETY: it was claimed, or there would be no layout.
+        unsafe { pieced(&event, &key, layout, draft) };
     } else if key.kind == key_kind::CSTR || key.len > SHORT_KEY as u64 - prefix {
         long(&event, &key);
     } else {
@@ -252,14 +260,14 @@ fn masked(value: u64, size: u64) -> u64 {
 /// A longer key, or one whose length is not known yet.
 #[inline(always)]
 fn long(event: &Event<'_>, key: &KeyAt) {
-    let Some(mut entry) = reserve::<LongOp>() else { return };
-    let record = entry.as_mut_ptr();
-    // SAFETY: the reservation is large enough; `key` is only read as far as it is carried.
+    let Some(place) = Place::find() else { return };
+    let record = place.draft;
+    // SAFETY: the draft has room for more; `key` is only read as far as it is carried.
     unsafe {
         (*record).head = head(event, record_kind::LONG_OP, key);
         let words = (&raw mut (*record).key).cast::<u64>();
         if key.kind == key_kind::CSTR {
-            read_text(&mut entry, key.at, event.limit);
+            read_text(record, key.at, event.limit);
         } else {
             let failed = if key.kind == key_kind::IFACE {
                 words.write(key.dynamic);
@@ -275,13 +283,16 @@ fn long(event: &Event<'_>, key: &KeyAt) {
         }
         event.remember::<{ LONG_KEY / 8 }>(record.cast());
     }
-    submit(entry);
+    place.submit(event.caller);
 }
 
 /// A NUL-terminated key. How long a cut one is stays unknown: one more than is carried.
+///
+/// # Safety
+///
+/// `record` is one.
 #[inline(always)]
-fn read_text(entry: &mut RingBufEntry<LongOp>, at: u64, limit: u64) {
-    let record = entry.as_mut_ptr();
+unsafe fn read_text(record: *mut Draft, at: u64, limit: u64) {
     // SAFETY: the helper writes at most LONG_KEY bytes and returns how many, with the NUL.
     unsafe {
         let head = &raw mut (*record).head;
@@ -309,14 +320,16 @@ fn read_text(entry: &mut RingBufEntry<LongOp>, at: u64, limit: u64) {
 /// what they point to. What changes from piece to piece is kept in the record: of what
 /// it reads from there the verifier knows nothing, so that every piece looks the same
 /// to it, and it need not walk through all their combinations.
+///
+/// # Safety
+///
+/// `record` is a scratch that was claimed.
 #[inline(always)]
-fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout) {
-    let Some(mut entry) = reserve::<PiecedOp>() else { return };
-    let record = entry.as_mut_ptr();
+unsafe fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout, record: *mut Draft) {
     // SAFETY: each place in the key is masked to less than LONG_KEY + 8, and at most
     // LONG_KEY bytes are written there.
     unsafe {
-        (*record).head = head(event, record_kind::PIECED_OP, key);
+        (*record).head = head(event, record_kind::LONG_OP, key);
         let bytes = (&raw mut (*record).key).cast::<u8>();
         bytes.cast::<u64>().write(key.dynamic);
         let base = if key.kind == key_kind::IFACE { 8_u64 } else { 0 };
@@ -324,7 +337,7 @@ fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout) {
         if read_user(bytes.add(base as usize).cast(), size, key.at as *const _) != 0 {
             (*record).head.flags |= op_flags::KEY_UNREADABLE;
         }
-        (*record).scratch = base + u64::from(size);
+        (*record).filled = base + u64::from(size);
         (*record).head.key_len = base + u64::from(size);
         (*record).head.carried = event.limit as u8;
         for index in 0..MAX_PIECES {
@@ -346,8 +359,8 @@ fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout) {
             (*record).head.key_len = base + u64::from(size);
         }
         event.remember::<{ LONG_KEY / 8 }>(record.cast());
+        submit_scratch(record, event.caller);
     }
-    submit(entry);
 }
 
 /// Replaces a string's or interface's two words, and adds what it leads to.
@@ -356,7 +369,7 @@ fn pieced(event: &Event<'_>, key: &KeyAt, layout: &Layout) {
 ///
 /// `words` are two words inside the record's key.
 #[inline(always)]
-unsafe fn follow(kind: u8, words: *mut u64, record: *mut PiecedOp) -> bool {
+unsafe fn follow(kind: u8, words: *mut u64, record: *mut Draft) -> bool {
     // SAFETY: see above, and `append`.
     unsafe {
         let (first, second) = (words.read(), words.add(1).read());
@@ -382,12 +395,12 @@ unsafe fn follow(kind: u8, words: *mut u64, record: *mut PiecedOp) -> bool {
             return append(record, second, its_type.size);
         }
         let Some(string) = read::<GoString>(second) else { return false };
-        let carried = (*record).scratch;
+        let carried = (*record).filled;
         if carried < LONG_KEY as u64 {
             let bytes = (&raw mut (*record).key).cast::<u8>();
             bytes.add(place(carried)).cast::<u64>().write_unaligned(string.len);
         }
-        (*record).scratch = carried + 8;
+        (*record).filled = carried + 8;
         (*record).head.key_len += 8;
         append(record, string.data, string.len)
     }
@@ -399,7 +412,7 @@ unsafe fn follow(kind: u8, words: *mut u64, record: *mut PiecedOp) -> bool {
 ///
 /// `record` is one.
 #[inline(always)]
-unsafe fn limit(record: *const PiecedOp) -> u64 {
+unsafe fn limit(record: *const Draft) -> u64 {
     // SAFETY: see above.
     unsafe { u64::from((*record).head.carried) }
 }
@@ -410,17 +423,17 @@ unsafe fn limit(record: *const PiecedOp) -> u64 {
 ///
 /// `record` is one.
 #[inline(always)]
-unsafe fn append(record: *mut PiecedOp, at: u64, len: u64) -> bool {
+unsafe fn append(record: *mut Draft, at: u64, len: u64) -> bool {
     // SAFETY: `place` is less than LONG_KEY, and `len` at most that.
     unsafe {
         (*record).head.key_len = (*record).head.key_len.saturating_add(len);
-        let (carried, limit) = ((*record).scratch, limit(record));
+        let (carried, limit) = ((*record).filled, limit(record));
         if carried >= limit || len == 0 {
             return true;
         }
         let room = limit - carried;
         let len = at_most(if len < room { len } else { room }, LONG_KEY as u64);
-        (*record).scratch = carried + u64::from(len);
+        (*record).filled = carried + u64::from(len);
         let bytes = (&raw mut (*record).key).cast::<u8>();
         read_user(bytes.add(place(carried)).cast(), len, at as *const _) == 0
     }

@@ -7,7 +7,7 @@ use core::arch::asm;
 
 use aya_ebpf::{
     btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
-    helpers::generated::bpf_get_smp_processor_id,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_submit},
     macros::btf_map,
     maps::ring_buf::RingBufEntry,
 };
@@ -55,6 +55,17 @@ pub(crate) fn cpu() -> u32 {
 #[inline(always)]
 pub(crate) fn submit<T>(entry: RingBufEntry<T>) {
     entry.submit(NO_WAKEUP);
+}
+
+/// The same of what was reserved there.
+///
+/// # Safety
+///
+/// `record` was reserved, and is not used any more.
+#[inline(always)]
+pub(crate) unsafe fn submit_at<T>(record: *mut T) {
+    // SAFETY: see above.
+    unsafe { bpf_ringbuf_submit(record.cast(), NO_WAKEUP) };
 }
 
 /// Counts a loss.

@@ -69,6 +69,43 @@ fn keys_that_compete_for_places_lose_nothing() -> Result<()> {
     run.expect_one_record_of(1)
 }
 
+/// So have two hundred that are longer than what most records have room for.
+#[test]
+fn long_keys_are_few_records_too() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let run = watched("ops", &["-span", "3s", "-kind", "long", "-keys", "200"])?;
+    run.expect_exact();
+    run.expect_one_record_of(4)
+}
+
+/// And structs whose strings lie elsewhere.
+#[test]
+fn keys_with_strings_inside_are_few_records_too() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let run = watched("ops", &["-span", "3s", "-kind", "composite", "-keys", "200"])?;
+    run.expect_exact();
+    run.expect_one_record_of(4)
+}
+
+/// Long keys for which threads compete, in their places and where records are made.
+#[test]
+fn long_keys_that_compete_lose_nothing() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let threads = ["-span", "3s", "-goroutines", "12"];
+    for kind in ["long", "composite"] {
+        let run = watched("ops", &[&["-kind", kind], &threads[..]].concat())?;
+        run.expect_exact();
+        run.expect_one_record_of(1)?;
+    }
+    Ok(())
+}
+
 /// Keys of all sorts and all operations, as fast as it goes.
 #[test]
 fn every_sort_of_key() -> Result<()> {

@@ -1,8 +1,8 @@
 //! Records made by hand, and what decodes and counts them.
 
 use probe_ebpf::{
-    LONG_KEY, LongOp, MAX_FRAMES, Op, Operand, PiecedOp, Reg, Release, SHORT_KEY, ShortOp, Wait,
-    key_kind, record_kind,
+    LONG_KEY, LongOp, MAX_FRAMES, Op, Operand, Reg, Release, SHORT_KEY, ShortOp, Wait, key_kind,
+    record_kind,
 };
 
 use crate::{
@@ -166,8 +166,8 @@ pub fn operation(map: u64, key: &[u8], caller: u64) -> Vec<u8> {
 pub fn pieces(map: u64, number: u64, text: &[u8]) -> Vec<u8> {
     let value = [number, 0, text.len() as u64].map(u64::to_le_bytes).concat();
     let key = [&value, text].concat();
-    let head = [record_kind::PIECED_OP, key_kind::BYTES, 0, key.len().min(LONG_KEY) as u8];
-    head_and_key(head, map, STRUCTS, probe_ebpf::CALLER_NOT_SAMPLED, &key, size_of::<PiecedOp>())
+    let head = [record_kind::LONG_OP, key_kind::BYTES, 0, key.len().min(LONG_KEY) as u8];
+    head_and_key(head, map, STRUCTS, probe_ebpf::CALLER_NOT_SAMPLED, &key, size_of::<LongOp>())
 }
 
 fn head_and_key(

@@ -4,8 +4,8 @@
 //! is not one of the ABI's.
 
 use probe_ebpf::{
-    CombinedOp, LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, PiecedOp, Release, Rewait, ShortOp,
-    Wait, record_kind,
+    CombinedLongOp, CombinedOp, LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, Release, Rewait,
+    ShortOp, Wait, record_kind,
 };
 
 /// A record of any kind but an operation.
@@ -62,7 +62,9 @@ pub(super) fn read_op(bytes: &[u8]) -> Option<(OpHead, &[u8], u64)> {
             (size_of::<ShortOp>(), u64_at(bytes, size_of::<ShortOp>())?)
         }
         record_kind::LONG_OP if bytes.len() >= size_of::<LongOp>() => (size_of::<LongOp>(), 1),
-        record_kind::PIECED_OP if bytes.len() >= size_of::<PiecedOp>() => (size_of::<LongOp>(), 1),
+        record_kind::COMBINED_LONG_OP if bytes.len() >= size_of::<CombinedLongOp>() => {
+            (size_of::<LongOp>(), u64_at(bytes, size_of::<LongOp>())?)
+        }
         _ => return None,
     };
     let (head, key) = head_and_key(&bytes[..size])?;

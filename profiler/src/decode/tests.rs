@@ -252,6 +252,26 @@ fn combined_operations_count_for_what_they_are() {
     assert_eq!(decoder.malformed, 1);
 }
 
+/// Those with long keys as well.
+#[test]
+fn combined_operations_on_a_long_key_count_for_what_they_are() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let text = [b'x'; 100];
+    let mut one = op_bytes(0xc000, 0x7000, &text);
+    one.resize(size_of::<LongOp>(), 0);
+    one[0] = record_kind::LONG_OP;
+    let mut many = op_from(CALLER_NOT_SAMPLED, &one);
+    many[0] = record_kind::COMBINED_LONG_OP;
+    many.extend(500_u64.to_le_bytes());
+    decoder.record(&one, &mut seen);
+    decoder.record(&many, &mut seen);
+    assert_eq!(seen.counts, [1, 500]);
+    assert_eq!((seen.ops[0].0, &seen.ops[0].2), (seen.ops[1].0, &seen.ops[1].2));
+    assert_eq!(seen.ops[1].2.as_ref().map(Vec::len), Some(100));
+    decoder.record(&many[..many.len() - 1], &mut seen);
+    assert_eq!(decoder.malformed, 1);
+}
+
 #[test]
 fn operations_whose_key_could_not_be_read_count() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());

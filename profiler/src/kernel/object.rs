@@ -17,16 +17,11 @@ use aya::{
     util::nr_cpus,
 };
 use aya_obj::Object;
-use probe_ebpf::{HINTS, MAX_CPUS, MAX_SITES, SLOTS};
+use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES};
 
 use crate::placement::Plan;
 
-use super::{
-    Combined, Counters, KernelError, Method, Rings, Shared,
-    combined::{COMBINED, HINTED},
-    shared::HITS,
-    sys,
-};
+use super::{Combined, Counters, KernelError, Method, Rings, Shared, combined, shared::HITS, sys};
 
 /// The BPF object that the build script made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
@@ -74,6 +69,7 @@ const PROGRAMS: [&str; 10] = [
 const SITES: &str = "SITES";
 const LAYOUTS: &str = "LAYOUTS";
 const TASKS: &str = "TASKS";
+const SCRATCH: &str = "SCRATCH";
 const TYPES: &str = "TYPES";
 const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 
@@ -84,13 +80,13 @@ impl Kernel {
             .map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?
             .min(MAX_CPUS);
         let level: u8 = if options.debug { 4 } else { 0 };
-        let ebpf = EbpfLoader::new()
-            .override_global(aya_log::LEVEL, &level, true)
-            .map_max_entries(HITS, (cpus * MAX_SITES) as u32)
-            .map_max_entries(COMBINED, (cpus * SLOTS) as u32)
-            .map_max_entries(HINTED, (cpus * HINTS) as u32)
-            .load(OBJECT)
-            .map_err(|error| load_error(&error))?;
+        let mut loader = EbpfLoader::new();
+        loader.override_global(aya_log::LEVEL, &level, true);
+        let by_cpu = combined::MAPS.into_iter().chain([(HITS, MAX_SITES), (SCRATCH, SCRATCHES)]);
+        for (name, of_cpu) in by_cpu {
+            loader.map_max_entries(name, (cpus * of_cpu) as u32);
+        }
+        let ebpf = loader.load(OBJECT).map_err(|error| load_error(&error))?;
         let shared = Arc::new(Shared::open(&ebpf, cpus)?);
         let combined = Combined::open(&ebpf, cpus)?;
         let mut object =

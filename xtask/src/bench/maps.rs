@@ -39,6 +39,14 @@ pub(super) const STRINGS: Load = Load {
     bpftrace_at_least: Some(15.0),
 };
 
+/// Reads by text for which most records have no room. bpftrace takes 64 bytes of each.
+pub(super) const LONG: Load = Load {
+    program: "ops",
+    args: &["-kind", "long"],
+    bpftrace: STRINGS.bpftrace,
+    bpftrace_at_least: None,
+};
+
 /// An insert, a read and a delete in turn.
 pub(super) const MIXED: Load = Load {
     program: "ops",

@@ -89,6 +89,7 @@ type Bench = (&'static str, fn(&Args) -> Result<Row>);
 const BENCHES: &[Bench] = &[
     ("map-read", |args| maps::measure(&maps::READS, args)),
     ("map-string", |args| maps::measure(&maps::STRINGS, args)),
+    ("map-long", |args| maps::measure(&maps::LONG, args)),
     ("map-mixed", |args| maps::measure(&maps::MIXED, args)),
     ("sync-map", |args| maps::measure(&maps::SYNC_MAP, args)),
     ("redis", redis::measure),

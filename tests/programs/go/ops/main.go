@@ -18,7 +18,7 @@ import (
 const batch = 4096
 
 var (
-	which      = flag.String("kind", "string", "string, mixed, sync, zipf, distinct or distinct-string")
+	which      = flag.String("kind", "string", "string, long, composite, mixed, sync, zipf, distinct or distinct-string")
 	goroutines = flag.Int("goroutines", 1, "how many use maps")
 	span       = flag.Duration("span", time.Second, "for how long")
 	most       = flag.Int("ops", 1<<62, "end after so many operations of each goroutine")

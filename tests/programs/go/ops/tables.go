@@ -10,7 +10,9 @@ import (
 
 // makers are the kinds, each with what makes the table of a goroutine.
 var makers = map[string]func(goroutine int) table{
-	"string":          func(int) table { return newText() },
+	"string":          func(int) table { return newText("session:%06d") },
+	"long":            func(int) table { return newText("https://shop.example/customers/%06d/orders") },
+	"composite":       func(int) table { return newComposite() },
 	"mixed":           func(int) table { return &mixed{m: make(map[uint64]uint64)} },
 	"sync":            func(int) table { return newSynced() },
 	"zipf":            newZipf,
@@ -29,10 +31,11 @@ type text struct {
 	errs  int
 }
 
-func newText() *text {
+// newText makes one with keys of this form.
+func newText(form string) *text {
 	t := &text{m: make(map[string]uint64)}
 	for key := 0; key < *keys; key++ {
-		t.names = append(t.names, fmt.Sprintf("session:%06d", key))
+		t.names = append(t.names, fmt.Sprintf(form, key))
 		t.m[t.names[key]] = uint64(key)
 	}
 	return t
@@ -53,6 +56,46 @@ func (t *text) name(key int) string { return strconv.Quote(t.names[key]) }
 func (t *text) address() string     { return addressOf(&t.m) }
 func (t *text) typ() string         { return "map[string]uint64" }
 func (t *text) wrong() int          { return t.errs }
+
+// order is a key with a string in it, which lies elsewhere in memory.
+type order struct {
+	Shop     int
+	Customer string
+}
+
+// composite reads all orders in turn.
+type composite struct {
+	m      map[order]uint64
+	orders []order
+	errs   int
+}
+
+func newComposite() *composite {
+	t := &composite{m: make(map[order]uint64)}
+	for key := 0; key < *keys; key++ {
+		t.orders = append(t.orders, order{key % 7, fmt.Sprintf("customer-%06d", key)})
+		t.m[t.orders[key]] = uint64(key)
+	}
+	return t
+}
+
+func (t *composite) do(from, to int) {
+	for n := from; n < to; n++ {
+		key := n % len(t.orders)
+		if t.m[t.orders[key]] != uint64(key) {
+			t.errs++
+		}
+	}
+}
+
+func (t *composite) cycle() int         { return len(t.orders) }
+func (t *composite) at(number int) step { return step{number, lookup} }
+func (t *composite) name(key int) string {
+	return fmt.Sprintf("{Shop:%d Customer:%q}", t.orders[key].Shop, t.orders[key].Customer)
+}
+func (t *composite) address() string { return addressOf(&t.m) }
+func (t *composite) typ() string     { return "map[main.order]uint64" }
+func (t *composite) wrong() int      { return t.errs }
 
 // mixed inserts and reads each key in turn and deletes another, so that half of them
 // are there at any time.
