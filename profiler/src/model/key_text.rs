@@ -325,12 +325,16 @@ fn float(bytes: &[u8]) -> String {
     }
 }
 
-/// A string literal. Invalid UTF-8 is shown as `\xNN`.
+/// A string literal. Invalid UTF-8 is shown as `\xNN`, and so is a zero: behind `\0` in Go and
+/// C more digits are to come.
 fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for chunk in bytes.utf8_chunks() {
-        // Also escapes each ', which needs it in a character literal only.
-        text += &chunk.valid().escape_debug().to_string().replace("\\'", "'");
+        for (index, part) in chunk.valid().split('\0').enumerate() {
+            text += if index > 0 { "\\x00" } else { "" };
+            // Also escapes each ', which needs it in a character literal only.
+            text += &part.escape_debug().to_string().replace("\\'", "'");
+        }
         for byte in chunk.invalid() {
             let _ = write!(text, "\\x{byte:02x}");
         }

@@ -36,6 +36,7 @@ fn strings_are_literals() {
     assert_eq!(text(b"ok\xff\xc3(", KeyFormat::Str), r#""ok\xff\xc3(""#);
     assert_eq!(text(b"\x1b[31m\n", KeyFormat::Str), r#""\u{1b}[31m\n""#);
     assert_eq!(text("\u{202e}evil".as_bytes(), KeyFormat::Str), r#""\u{202e}evil""#);
+    assert_eq!(text(b"\0\x001\\0", KeyFormat::Str), r#""\x00\x001\\0""#);
 }
 
 #[test]

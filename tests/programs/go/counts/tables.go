@@ -73,7 +73,7 @@ func numbers[K any](key func(int) K) []K {
 // names are short strings, with some that are awkward to print.
 func names() []string {
 	names := numbers(func(i int) string { return fmt.Sprintf("user:%d", i) })
-	copy(names[3:], []string{"", "a \"quoted\"\nline", "ключ", "exactly-24-bytes-of-key!", "just-25-bytes-of-a-key..!"})
+	copy(names[3:], []string{"", "a \"quoted\"\nline", "ключ", "exactly-24-bytes-of-key!", "just-25-bytes-of-a-key..!", "zero\x00inside", "zero\x00beside"})
 	return names
 }
 
