@@ -7,6 +7,7 @@ mod attribution;
 mod blame;
 mod definitions;
 mod keys;
+mod known;
 mod names;
 mod records;
 mod waits;
@@ -22,6 +23,7 @@ pub use definitions::{
     Actor, ActorId, Definitions, Key, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, NO_ACTOR,
     StackId,
 };
+pub(crate) use known::{KnownOps, Meaning, Place, Places};
 pub(crate) use names::MANY;
 use names::Names;
 pub use names::{Resolver, TypeText};
@@ -132,6 +134,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What came to another.
+    fn join(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.records = self.records.saturating_add(other.records);
+        self.hits = self.hits.saturating_add(other.hits);
+    }
+
     #[inline]
     fn add(&mut self, events: u64, hits: u64) {
         self.records += 1;
@@ -277,6 +286,22 @@ impl<R: Resolver> Decoder<R> {
         let ns = now_ns.saturating_sub(began);
         let (lock, stack, mode) = (at.lock, at.place.stack, at.place.mode);
         sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, ns });
+    }
+
+    /// What a record's place and those like it mean, for who counts operations elsewhere;
+    /// `None` where each has to come here. Of a record that was decoded.
+    pub(crate) fn meaning(&mut self, bytes: &[u8]) -> Option<(Place, Meaning)> {
+        let (head, key, _) = read_op(bytes)?;
+        let op = self.sites.get(head.site as usize)?.op?;
+        let map = self.map(&head)?;
+        let form = self.names.key_form(map, &head, key)?;
+        let is_named = self.names.is_named(self.sites.get(head.site as usize)?, &head);
+        Some((Place::of(&head, key), Meaning { map, op, is_named, form }))
+    }
+
+    /// Takes in how much came to who counts operations elsewhere.
+    pub(crate) fn add_seen(&mut self, seen: Seen) {
+        self.seen.join(seen);
     }
 
     /// How much has come since the last call.

@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op, OpHead, SHORT_STACK};
 
-use super::keys::KeyTypes;
+use super::keys::{KeyForm, KeyTypes};
 use super::{Actor, ActorId, Definitions, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, StackId};
 use super::{HashMap, Interned, SiteInfo};
 use crate::{
@@ -228,6 +228,11 @@ impl<R: Resolver> Names<R> {
         key: &'a [u8],
     ) -> Option<(Cow<'a, [u8]>, u64)> {
         self.keys.canonical(&mut self.resolver, map, head, key)
+    }
+
+    /// What is to be done with keys like this one, see [`KeyTypes::form`].
+    pub(super) fn key_form(&self, map: MapId, head: &OpHead, key: &[u8]) -> Option<KeyForm> {
+        self.keys.form(map, head, key)
     }
 
     /// Layouts that the kernel side lacked, each once.
