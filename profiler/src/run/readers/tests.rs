@@ -50,9 +50,11 @@ fn teach(
     records: &[Vec<u8>],
 ) {
     for ring in memory {
-        records.iter().for_each(|record| assert!(ring.push(record)));
+        assert!(records.iter().all(|record| ring.push(record)));
     }
-    groups(intake).iter().for_each(|group| while group.turn() {});
+    for group in groups(intake) {
+        while group.turn() {}
+    }
     // What was learned is told the next time.
     drain(intake, input);
     drain(intake, input);
@@ -108,7 +110,7 @@ fn few_rings_are_read_by_the_collecting_thread_alone() {
 fn alone_it_reads_as_ever() {
     let (memory, mut intake) = rings(2, 2);
     let mut input = Input::default();
-    memory.iter().for_each(|ring| assert!(ring.push(&operation(0, b"a", NO_CALLER))));
+    assert!(memory.iter().all(|ring| ring.push(&operation(0, b"a", NO_CALLER))));
     assert_eq!((drain(&mut intake, &mut input), intake.is_behind()), (2, false));
     gather(&mut intake, &mut input);
     assert_eq!(input.close().maps[0].ops.all(), 2);
@@ -245,7 +247,7 @@ fn reading_goes_on_where_it_stopped() {
     rings.insert(0, Ring::new(large.clone()));
     let mut intake = Intake::by_hand(rings, Some(2), Limits::default());
     let group = groups(&intake).swap_remove(0);
-    let record = [UNKNOWN; 32 << 10];
+    let record = vec![UNKNOWN; 32 << 10];
     while large.push(&record) {}
     assert!(memory[1].push(b"another"));
     assert!(!group.turn());
