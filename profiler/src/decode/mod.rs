@@ -162,6 +162,18 @@ struct Recent {
     is_named: bool,
 }
 
+impl Recent {
+    #[inline]
+    fn slot(head: &OpHead) -> usize {
+        ((head.object >> 4) ^ (head.object >> 12) ^ u64::from(head.site)) as usize % RECENT
+    }
+
+    #[inline]
+    fn is_of(&self, head: &OpHead) -> bool {
+        (self.object, self.aux, self.site) == (head.object, head.aux, head.site)
+    }
+}
+
 /// What decoding needs to know of a site.
 pub(crate) struct SiteInfo {
     op: Option<Op>,
@@ -288,15 +300,15 @@ impl<R: Resolver> Decoder<R> {
         sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, ns });
     }
 
-    /// What a record's place and those like it mean, for who counts operations elsewhere;
-    /// `None` where each has to come here. Of a record that was decoded.
-    pub(crate) fn meaning(&mut self, bytes: &[u8]) -> Option<(Place, Meaning)> {
+    /// What the record that was decoded last and those like it mean, for who counts
+    /// operations elsewhere; `None` where each has to come here.
+    pub(crate) fn meaning(&self, bytes: &[u8]) -> Option<(Place, Meaning)> {
         let (head, key, _) = read_op(bytes)?;
         let op = self.sites.get(head.site as usize)?.op?;
-        let map = self.map(&head)?;
+        let recent = self.recent[Recent::slot(&head)];
+        let map = recent.map.filter(|_| recent.is_of(&head))?;
         let form = self.names.key_form(map, &head, key)?;
-        let is_named = self.names.is_named(self.sites.get(head.site as usize)?, &head);
-        Some((Place::of(&head, key), Meaning { map, op, is_named, form }))
+        Some((Place::of(&head, key), Meaning { map, op, is_named: recent.is_named, form }))
     }
 
     /// Takes in how much came to who counts operations elsewhere.
@@ -353,11 +365,10 @@ impl<R: Resolver> Decoder<R> {
 
     #[inline]
     fn map(&mut self, head: &OpHead) -> Option<MapId> {
-        let slot =
-            ((head.object >> 4) ^ (head.object >> 12) ^ u64::from(head.site)) as usize % RECENT;
+        let slot = Recent::slot(head);
         let recent = self.recent[slot];
         if let Some(map) = recent.map
-            && (recent.object, recent.aux, recent.site) == (head.object, head.aux, head.site)
+            && recent.is_of(head)
             && (recent.is_named || head.caller == probe_ebpf::CALLER_NOT_SAMPLED)
         {
             return Some(map);
