@@ -8,7 +8,7 @@ use probe_ebpf::{
 use crate::{
     catalog::{KeyFormat, Role},
     decode::{Decoder, Resolver, TypeText},
-    model::{Builder, Limits, Slice, SliceMeta},
+    model::{Limits, Slice, SliceMeta},
     placement::{Cost, Plan, Program, Site},
     run::Tally,
     target::{Field, Frame, KeyShape, Kind, Node},
@@ -26,7 +26,7 @@ const STRUCTS: u64 = 0x7100;
 const STRUCT: u64 = 0x7200;
 
 /// A target in which every address of a hundred belongs to one function.
-struct Code;
+pub(crate) struct Code;
 
 impl Resolver for Code {
     fn map_type(&mut self, address: u64) -> Option<TypeText> {
@@ -112,12 +112,17 @@ impl Default for Input {
             site(Role::Release, "sync.Mutex"),
         ];
         let plan = Plan { sites, ..Plan::default() };
-        let tally = Tally { builder: Builder::new(Limits::default()) };
+        let tally = Tally::new(Limits::default());
         Self { decoder: Decoder::new(&plan, Code), tally }
     }
 }
 
 impl Input {
+    /// What decodes, and what counts.
+    pub(crate) fn parts(&mut self) -> (&mut Decoder<Code>, &mut Tally) {
+        (&mut self.decoder, &mut self.tally)
+    }
+
     /// Takes one record in.
     #[inline]
     pub fn record(&mut self, bytes: &[u8]) {

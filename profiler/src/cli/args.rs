@@ -240,6 +240,10 @@ pub(super) struct HowArgs {
     /// shorter than is good for figures, to see many windows soon
     #[arg(long, value_name = "TIME", hide = true, value_parser = humantime::parse_duration)]
     pub(super) window_period: Option<Duration>,
+    /// Most rings, of one CPU each, that a thread reads: fewer than it can, to see several
+    /// at work
+    #[arg(long, value_name = "N", hide = true)]
+    pub(super) rings_per_reader: Option<usize>,
     /// How to attach
     #[arg(long, value_enum, hide = true)]
     pub(super) attach: Option<AttachArg>,

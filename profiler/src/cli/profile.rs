@@ -121,6 +121,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         debug: how.verbose >= 2,
         max_overhead: how.max_overhead.and_then(MaxOverhead::share),
         window_period: how.window_period,
+        rings_per_reader: how.rings_per_reader,
     };
     let mut notices: Vec<String> = target.untested().collect();
     let run = Run::start(target, plan, wanted, options)?;

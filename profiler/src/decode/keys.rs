@@ -22,6 +22,15 @@ const MOST_TYPES: usize = 4096;
 /// Most bytes of a key that are read.
 const MAX_KEY: u64 = probe_ebpf::LONG_KEY as u64;
 
+/// How a key that was carried as it was becomes canonical.
+#[derive(Clone, Debug)]
+pub(super) enum KeyForm {
+    /// It is.
+    AsCarried,
+    /// By clearing the padding of a value of this type, which begins so many bytes into it.
+    WithHoles(Arc<KeyType>, usize),
+}
+
 /// The types of one run's keys.
 pub(super) struct KeyTypes {
     types: HashMap<u64, Option<Arc<KeyType>>>,
@@ -119,6 +128,27 @@ impl KeyTypes {
         };
         let most = bytes.len() as u64 + 1;
         Some((bytes, len.min(most)))
+    }
+
+    /// What is to be done with keys like this one, where that can be said once for all.
+    pub(super) fn form(&self, map: MapId, head: &OpHead, key: &[u8]) -> Option<KeyForm> {
+        let Some(Some((_, key_type))) = self.of_map.get(map as usize) else {
+            return Some(KeyForm::AsCarried);
+        };
+        let is_interface = head.key_kind == key_kind::IFACE;
+        let mut dynamic = None;
+        if is_interface {
+            let address = dynamic_type(key);
+            dynamic = self.types.get(&address).and_then(Option::as_ref);
+            if address == 0 || dynamic.is_some_and(|known| known.is_plain()) {
+                return Some(KeyForm::AsCarried);
+            }
+        }
+        let (of, at) = match key_type.shape.root().kind {
+            Kind::Interface { .. } => (dynamic?, type_bytes(head)),
+            _ => (key_type, 0),
+        };
+        of.is_closed().then(|| KeyForm::WithHoles(Arc::clone(of), at))
     }
 
     fn carried<'a>(
@@ -259,7 +289,7 @@ fn type_bytes(head: &OpHead) -> usize {
 }
 
 /// The dynamic type's address that an interface's key begins with.
-fn dynamic_type(key: &[u8]) -> u64 {
+pub(super) fn dynamic_type(key: &[u8]) -> u64 {
     key.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 

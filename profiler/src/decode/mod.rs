@@ -7,6 +7,7 @@ mod attribution;
 mod blame;
 mod definitions;
 mod keys;
+mod known;
 mod names;
 mod records;
 mod waits;
@@ -22,6 +23,7 @@ pub use definitions::{
     Actor, ActorId, Definitions, Key, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, NO_ACTOR,
     StackId,
 };
+pub(crate) use known::{KnownOps, Meaning, Place, Places};
 pub(crate) use names::MANY;
 use names::Names;
 pub use names::{Resolver, TypeText};
@@ -132,6 +134,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What came to another.
+    fn join(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.records = self.records.saturating_add(other.records);
+        self.hits = self.hits.saturating_add(other.hits);
+    }
+
     #[inline]
     fn add(&mut self, events: u64, hits: u64) {
         self.records += 1;
@@ -151,6 +160,18 @@ struct Recent {
     map: Option<MapId>,
     /// The map has its final name; until then, what tells a caller may name it.
     is_named: bool,
+}
+
+impl Recent {
+    #[inline]
+    fn slot(head: &OpHead) -> usize {
+        ((head.object >> 4) ^ (head.object >> 12) ^ u64::from(head.site)) as usize % RECENT
+    }
+
+    #[inline]
+    fn is_of(&self, head: &OpHead) -> bool {
+        (self.object, self.aux, self.site) == (head.object, head.aux, head.site)
+    }
 }
 
 /// What decoding needs to know of a site.
@@ -279,6 +300,22 @@ impl<R: Resolver> Decoder<R> {
         sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, ns });
     }
 
+    /// What the record that was decoded last and those like it mean, for who counts
+    /// operations elsewhere; `None` where each has to come here.
+    pub(crate) fn meaning(&self, bytes: &[u8]) -> Option<(Place, Meaning)> {
+        let (head, key, _) = read_op(bytes)?;
+        let op = self.sites.get(head.site as usize)?.op?;
+        let recent = self.recent[Recent::slot(&head)];
+        let map = recent.map.filter(|_| recent.is_of(&head))?;
+        let form = self.names.key_form(map, &head, key)?;
+        Some((Place::of(&head, key), Meaning { map, op, is_named: recent.is_named, form }))
+    }
+
+    /// Takes in how much came to who counts operations elsewhere.
+    pub(crate) fn add_seen(&mut self, seen: Seen) {
+        self.seen.join(seen);
+    }
+
     /// How much has come since the last call.
     pub fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
@@ -328,11 +365,10 @@ impl<R: Resolver> Decoder<R> {
 
     #[inline]
     fn map(&mut self, head: &OpHead) -> Option<MapId> {
-        let slot =
-            ((head.object >> 4) ^ (head.object >> 12) ^ u64::from(head.site)) as usize % RECENT;
+        let slot = Recent::slot(head);
         let recent = self.recent[slot];
         if let Some(map) = recent.map
-            && (recent.object, recent.aux, recent.site) == (head.object, head.aux, head.site)
+            && recent.is_of(head)
             && (recent.is_named || head.caller == probe_ebpf::CALLER_NOT_SAMPLED)
         {
             return Some(map);

@@ -2,11 +2,15 @@
 //!
 //! In: addresses from records. Out: ids, and [`Definitions`] of the new ones.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op, OpHead, SHORT_STACK};
 
-use super::keys::KeyTypes;
+use super::keys::{KeyForm, KeyTypes};
 use super::{Actor, ActorId, Definitions, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, StackId};
 use super::{HashMap, Interned, SiteInfo};
 use crate::{
@@ -53,13 +57,27 @@ impl TypeText {
 const MUTEX: &str = "sync.Mutex";
 const RWMUTEX: &str = "sync.RWMutex";
 
-/// Where a map lies: its address, its kind, and its type where the address is nil,
-/// which all maps that were never made have in common.
-type Address = (u64, Arc<str>, u64);
+/// Where a map lies.
+#[derive(PartialEq, Eq)]
+struct Address {
+    object: u64,
+    /// Its type where the address is nil, which all maps that were never made have in common.
+    nil_type: u64,
+    kind: Arc<str>,
+}
+
+/// Of the numbers alone: maps of two kinds hardly ever lie at one address.
+impl Hash for Address {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.object);
+        state.write_u64(self.nil_type);
+    }
+}
 
 fn address_of(site: &SiteInfo, head: &OpHead) -> Address {
     let nil_type = if site.is_go && head.object == 0 { head.aux } else { 0 };
-    (head.object, Arc::clone(&site.kind), nil_type)
+    Address { object: head.object, nil_type, kind: Arc::clone(&site.kind) }
 }
 
 /// What maps have in common that are counted together once there are many: their kind
@@ -228,6 +246,11 @@ impl<R: Resolver> Names<R> {
         key: &'a [u8],
     ) -> Option<(Cow<'a, [u8]>, u64)> {
         self.keys.canonical(&mut self.resolver, map, head, key)
+    }
+
+    /// What is to be done with keys like this one, see [`KeyTypes::form`].
+    pub(super) fn key_form(&self, map: MapId, head: &OpHead, key: &[u8]) -> Option<KeyForm> {
+        self.keys.form(map, head, key)
     }
 
     /// Layouts that the kernel side lacked, each once.

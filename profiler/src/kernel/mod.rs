@@ -20,6 +20,7 @@ pub use calibrate::HitCosts;
 pub use combined::Combined;
 pub use features::{Check, Verdict, doctor};
 pub use object::{Kernel, LoadOptions, OpenWaits};
+pub(crate) use rings::TURN;
 pub use rings::{Counters, Counts, Rings};
 pub use shared::Shared;
 

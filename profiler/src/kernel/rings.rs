@@ -25,7 +25,7 @@ const LARGEST_RING: u32 = 4 << 20;
 /// And at its smallest, bytes.
 const SMALLEST_RING: u32 = 256 << 10;
 /// Records taken from one ring before the next one has its turn.
-const TURN: usize = 32_768;
+pub(crate) const TURN: usize = 32_768;
 
 /// The per-CPU rings.
 pub struct Rings {
@@ -63,9 +63,9 @@ impl Rings {
         self.rings.iter_mut().map(|ring| ring.drain(TURN, &mut take)).sum()
     }
 
-    /// Records that one turn can take from all rings.
-    pub fn turn(&self) -> usize {
-        TURN * self.rings.len()
+    /// Each by itself, in the order of their CPUs.
+    pub(crate) fn into_each(self) -> Vec<Ring<Mapped>> {
+        self.rings
     }
 }
 

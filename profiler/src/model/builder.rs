@@ -217,6 +217,34 @@ impl Builder {
             .bump_by(op, count);
     }
 
+    /// Takes in the operations that `other` has counted since the last time, all in this
+    /// interval, and since the last window if there are any. Nothing else may have been told
+    /// to it. It is left empty.
+    pub fn absorb(&mut self, other: &mut Self) {
+        for (id, theirs) in other.maps.iter_mut().enumerate() {
+            let callers = theirs.callers.take();
+            if callers.is_empty() {
+                continue;
+            }
+            let (keys, floor) = theirs.keys.take();
+            let Some(table) = entry(&mut self.maps, id as MapId, self.limits.maps) else {
+                let all = callers.iter().map(|(_, ops)| ops.all());
+                self.lost_maps = all.fold(self.lost_maps, u64::saturating_add);
+                continue;
+            };
+            for (caller, ops) in &callers {
+                table.callers.add(*caller, ops, self.limits.callers_per_map);
+            }
+            table.unreadable.add(&std::mem::take(&mut theirs.unreadable));
+            table.keys.merge(&keys, floor, &mut self.budget);
+        }
+        other.budget = other.limits.budget();
+        self.lost_maps = self.lost_maps.saturating_add(std::mem::take(&mut other.lost_maps));
+        let (sites, lost) = (&mut self.tables.key_sites, &mut self.dropped.key_sites);
+        sites.merge(&std::mem::take(&mut other.tables.key_sites), self.limits.key_sites, lost);
+        *lost = lost.saturating_add(std::mem::take(&mut other.dropped.key_sites));
+    }
+
     /// Counts one of the operations that told their stack.
     pub fn op_stack(&mut self, map: MapId, op: Op, stack: StackId) {
         let lost = &mut self.dropped.op_stacks;

@@ -94,7 +94,7 @@ impl<K: Ord + Clone, V: Row + Clone> Top<K, V> {
 }
 
 impl<K: Ord + Clone, V: Row> Top<K, V> {
-    fn merge(&mut self, other: &Self, limit: usize, lost: &mut u64) {
+    pub(super) fn merge(&mut self, other: &Self, limit: usize, lost: &mut u64) {
         for (key, row) in other.iter() {
             self.row(key.clone(), limit, lost).add(row);
         }

@@ -23,14 +23,15 @@ use super::{
     clock::Clock,
     follow::{Era, Wanted},
     lengths::Lengths,
+    readers::Intake,
     resolver::TargetResolver,
     watch::Watch,
     windows::{self, Attached},
 };
 use crate::{
     decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
-    kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Rings, Shared},
-    model::{Builder, LockId, MapId, Slice, SliceMeta, StackId, Watched},
+    kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Shared},
+    model::{Builder, Limits, LockId, MapId, Slice, SliceMeta, StackId, Watched},
     placement::Plan,
     target::Target,
 };
@@ -51,7 +52,7 @@ const LAST: Duration = Duration::from_millis(100);
 
 pub(super) struct Collector {
     pub(super) kernel: Kernel,
-    pub(super) rings: Rings,
+    pub(super) rings: Intake,
     combined: Arc<Combined>,
     counters: Counters,
     pub(super) watch: Watch,
@@ -85,6 +86,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { builder: Builder::new(limits) }
+    }
+
+    /// Takes in the operations that another has counted.
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
+        self.builder.absorb(&mut other.builder);
+    }
+
     pub(super) fn window(&mut self, watched: Watched) {
         self.builder.window(watched);
     }
@@ -137,7 +147,7 @@ impl Collector {
     #[expect(clippy::too_many_arguments, reason = "the parts of one run, put together once")]
     pub(super) fn new(
         mut kernel: Kernel,
-        rings: Rings,
+        rings: Intake,
         counters: Counters,
         target: Target,
         plan: Plan,
@@ -165,7 +175,7 @@ impl Collector {
             watch,
             shared: kernel_shared,
             decoder,
-            tally: Tally { builder: Builder::new(options.limits) },
+            tally: Tally::new(options.limits),
             lengths: Lengths::default(),
             plan,
             wanted,
@@ -254,7 +264,7 @@ impl Collector {
         let mut next_check = Instant::now();
         let mut next_flush = next_check + FLUSH;
         let reason = loop {
-            let taken = self.drain();
+            self.drain();
             self.teach_wanted();
             if self.stop.load(Ordering::Relaxed) {
                 break Reason::Stopped;
@@ -286,7 +296,7 @@ impl Collector {
                 self.look_for_modules(updates);
             }
             self.step(Instant::now());
-            if taken < self.rings.turn() / 2 {
+            if !self.rings.is_behind() {
                 let idle = self.watch.idle(Instant::now()).unwrap_or(NAP);
                 std::thread::sleep(idle.min(NAP));
             }
@@ -295,11 +305,16 @@ impl Collector {
     }
 
     pub(super) fn drain(&mut self) -> usize {
-        let taken = drain(&mut self.rings, &mut self.decoder, &mut self.tally);
+        let taken = self.rings.drain(&mut self.decoder, &mut self.tally);
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
         taken
+    }
+
+    /// Takes in what other threads have read.
+    pub(super) fn gather(&mut self) {
+        self.rings.gather(&mut self.decoder, &mut self.tally);
     }
 
     /// Takes what was combined in the kernel; whether that was all.
@@ -318,6 +333,7 @@ impl Collector {
 
     /// Ends the slice that goes on and sends it.
     pub(super) fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        self.gather();
         self.flush();
         let now_ns = monotonic_ns();
         self.decoder.settle(now_ns, &mut self.tally);
@@ -412,6 +428,7 @@ impl Collector {
         }
         let detach = self.detach();
         while self.drain() > 0 {}
+        self.gather();
         self.flush_last();
         self.decoder.finish(&mut self.tally);
         // The receiver may have gone; then nobody wants to know.
@@ -420,11 +437,6 @@ impl Collector {
         let error: Option<KernelError> = self.counters.read().err();
         let _ = updates.send(Update::End(End { reason, detach, error }));
     }
-}
-
-/// Takes what has arrived; returns how many records that was.
-fn drain(rings: &mut Rings, decoder: &mut Decoder<TargetResolver>, tally: &mut Tally) -> usize {
-    rings.drain(|record| decoder.record(record, tally))
 }
 
 /// How soon a thread has to begin.
@@ -438,7 +450,7 @@ pub(super) enum Haste {
 
 /// Does something that takes long, on another thread, while this one drains and looks.
 pub(super) fn drain_while<T: Send>(
-    rings: &mut Rings,
+    rings: &mut Intake,
     decoder: &mut Decoder<TargetResolver>,
     tally: &mut Tally,
     haste: Haste,
@@ -460,7 +472,7 @@ pub(super) fn drain_while<T: Send>(
         };
         while !is_done.load(Ordering::Acquire) && !work.is_finished() {
             look();
-            drain(rings, decoder, tally);
+            rings.drain(decoder, tally);
             std::thread::park_timeout(NAP);
         }
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -56,16 +56,17 @@ impl Collector {
         self.drain();
         let attachment = self.leave();
         self.drain();
+        self.gather();
         self.flush();
         let rings = &mut self.rings;
         std::thread::scope(|scope| {
             let detach = scope.spawn(|| drop(attachment));
             while !detach.is_finished() {
-                rings.drain(|_| {});
+                rings.discard();
                 std::thread::sleep(NAP);
             }
         });
-        while rings.drain(|_| {}) > 0 {}
+        while rings.discard() > 0 {}
         self.decoder.finish(&mut self.tally);
         self.close(updates)?;
         // Where that fails some keys of the new program may be shown wrong at first.

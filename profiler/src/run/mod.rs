@@ -11,6 +11,7 @@ mod collector;
 mod emergency;
 mod follow;
 mod lengths;
+pub(crate) mod readers;
 mod resolver;
 mod watch;
 mod windows;
@@ -35,6 +36,7 @@ use crate::{
 };
 use collector::Collector;
 pub(crate) use collector::Tally;
+use readers::Intake;
 use windows::Attached;
 
 pub use follow::Wanted;
@@ -60,6 +62,8 @@ pub struct Options {
     /// Least time from one window on map operations to the next; `None`: what is good for
     /// figures.
     pub window_period: Option<Duration>,
+    /// Most rings, of one CPU each, that a thread reads; `None`: as many as it can.
+    pub rings_per_reader: Option<usize>,
 }
 
 /// What a run sends.
@@ -151,6 +155,8 @@ impl Run {
         let mut rings = kernel.open_rings()?;
         let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
+        let rings = Intake::new(rings.into_each(), options.rings_per_reader, options.limits)
+            .map_err(cannot_start)?;
         let counters = kernel.counters()?;
         let method = kernel.method();
         let info = TargetInfo {
@@ -175,7 +181,7 @@ impl Run {
         let thread = std::thread::Builder::new()
             .name("mapprof-collect".into())
             .spawn(move || collector.start(&ready, &sender))
-            .map_err(|error| KernelError::Sys { what: "start a thread".into(), error })?;
+            .map_err(cannot_start)?;
         let ended = || KernelError::Sys {
             what: "collect".into(),
             error: std::io::Error::other("the thread ended; what it said is above"),
@@ -204,6 +210,10 @@ impl Drop for Run {
             let _ = thread.join();
         }
     }
+}
+
+fn cannot_start(error: std::io::Error) -> KernelError {
+    KernelError::Sys { what: "start a thread".into(), error }
 }
 
 fn describe(target: &Target, plan: &Plan) -> TargetInfo {

@@ -446,6 +446,7 @@ impl Collector {
     fn settle_window(&mut self, kind: Kind) {
         if let Some(watched) = self.watch.group(kind).pending.take() {
             while self.drain() > 0 {}
+            self.gather();
             self.flush();
             match kind {
                 Kind::Maps => self.tally.window(watched),

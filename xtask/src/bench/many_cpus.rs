@@ -1,4 +1,4 @@
-//! How many records one thread takes from the rings of many CPUs: criterion's `machine`
+//! How many records one thread takes from the rings of many CPUs, and two: criterion's `machine`
 //! benchmarks (profiler/benches/user_space.rs), which fill rings of simulated CPUs as the
 //! kernel fills real ones, and read, decode and count what is in them.
 
@@ -20,6 +20,8 @@ const BENCHMARKS: &str = "user_space";
 const GROUP: &str = "machine";
 /// Where the caller of this verb says that the benchmarks are, which it has built.
 pub(super) const BINARY: &str = "MAPPROF_BENCHMARKS";
+/// How the names of those end that two threads read.
+const SPLIT: &str = ", two threads";
 /// The most records that a CPU was seen to make a second, millions.
 const OF_A_CPU: f64 = 1.6;
 
@@ -45,22 +47,39 @@ pub(super) fn measure(args: &Args) -> Result<Row> {
     let mut measured = measured(&home.join(GROUP))?;
     ensure!(!measured.is_empty(), "criterion has measured nothing of {GROUP}");
     measured.sort_by(|a, b| (a.cpus, &a.rate.variant).cmp(&(b.cpus, &b.rate.variant)));
-    let least = measured.iter().map(|it| it.rate.median()).fold(f64::INFINITY, f64::min);
-    let keeps_up = keeps_up(&measured);
-    let claims = vec![
+    let ratios = ratios(&measured);
+    let alone: Vec<&Measured> =
+        measured.iter().filter(|it| !it.rate.variant.ends_with(SPLIT)).collect();
+    let least = alone.iter().map(|it| it.rate.median()).fold(f64::INFINITY, f64::min);
+    let keeps_up = keeps_up(&alone);
+    let mut claims = vec![
         Claim::plain("one thread, at worst, M records per s", least),
         Claim::plain(
             format!("most of these CPUs that it keeps up with, each at {OF_A_CPU} M records per s"),
             f64::from(keeps_up),
         ),
     ];
+    claims.extend(ratios.into_iter().map(|(name, ratio)| {
+        Claim::plain(format!("{name}: times as many by two threads on two CPUs"), ratio)
+    }));
     Ok(Row { samples: measured.into_iter().map(|it| it.rate).collect(), claims })
+}
+
+/// Of each machine that two threads were tried on, how many times as many records they took
+/// as one.
+fn ratios(measured: &[Measured]) -> Vec<(String, f64)> {
+    let of_two = measured.iter().filter_map(|it| Some((it, it.rate.variant.strip_suffix(SPLIT)?)));
+    let pairs = of_two.filter_map(|(two, name)| {
+        let one = measured.iter().find(|it| it.rate.variant == name)?;
+        Some((name.to_owned(), two.rate.median() / one.rate.median()))
+    });
+    pairs.collect()
 }
 
 /// The largest of the machines of which it keeps up with all loads, and with those of all
 /// smaller ones.
-fn keeps_up(measured: &[Measured]) -> u32 {
-    let slow = |it: &&Measured| it.rate.median() < f64::from(it.cpus) * OF_A_CPU;
+fn keeps_up(measured: &[&Measured]) -> u32 {
+    let slow = |it: &&&Measured| it.rate.median() < f64::from(it.cpus) * OF_A_CPU;
     let least = measured.iter().filter(slow).map(|it| it.cpus).min().unwrap_or(u32::MAX);
     measured.iter().map(|it| it.cpus).filter(|&cpus| cpus < least).max().unwrap_or(0)
 }
@@ -144,6 +163,22 @@ mod tests {
             Measured { cpus, rate: rates }
         };
         let all = [of(2, 9.0), of(8, 20.0), of(8, 40.0), of(32, 60.0), of(32, 50.0), of(64, 200.0)];
+        let all: Vec<_> = all.iter().collect();
         assert_eq!((keeps_up(&all), keeps_up(&all[..3]), keeps_up(&all[4..])), (8, 8, 0));
+    }
+
+    #[test]
+    fn two_threads_are_held_against_one() {
+        let of = |name: &str, rate| {
+            let mut rates = Samples::new(name, "");
+            rates.push(rate);
+            Measured { cpus: 32, rate: rates }
+        };
+        let all = [
+            of("32 CPUs, few keys, two threads", 30.0),
+            of("32 CPUs, few keys", 20.0),
+            of("8 CPUs, few keys", 25.0),
+        ];
+        assert_eq!(ratios(&all), [("32 CPUs, few keys".to_owned(), 1.5)]);
     }
 }

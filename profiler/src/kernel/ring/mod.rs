@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use aya_obj::generated::{BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ};
 
-pub(super) use mapped::Mapped;
+pub(crate) use mapped::Mapped;
 
 /// Bytes of a record's header.
 const HEADER: usize = BPF_RINGBUF_HDR_SZ as usize;

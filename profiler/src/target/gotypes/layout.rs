@@ -173,7 +173,8 @@ impl Layout {
         Some(abi)
     }
 
-    fn clear_holes(&self, bytes: &mut [u8]) {
+    /// Clears the padding of a value, which holds whatever lay there.
+    pub(crate) fn clear_holes(&self, bytes: &mut [u8]) {
         for hole in &self.holes {
             let end = usize::from(hole.end).min(bytes.len());
             if let Some(hole) = bytes.get_mut(usize::from(hole.start)..end) {
@@ -213,6 +214,11 @@ impl KeyType {
     pub fn is_plain(&self) -> bool {
         self.shape.root().kind == Kind::String
             || self.layout.pieces.is_empty() && self.layout.holes.is_empty()
+    }
+
+    /// Whether values hold no interfaces, and so lead to no other type.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.layout.pieces.iter().all(|piece| piece.kind == PieceKind::String)
     }
 }
 
