@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::spread::{Rounding, Scale, Spread, join};
-use super::summary::{Bucket, H};
+use super::summary::{Bucket, H, Margins};
 
 /// Significant decimal digits of a bucket: values are off by less than 1%.
 const DIGITS: u8 = 2;
@@ -182,6 +182,20 @@ impl WaitHist {
             margin: self.spread().map_or(0, |it| it.count.margin(self.count)),
             margin_ns: self.spread().map_or(0, |it| it.sum.margin(self.sum_ns)),
             few: self.spread().is_some_and(|it| it.count.is_few(self.count)),
+        }
+    }
+
+    /// How far `count` of these waits may be off, which took `sum_ns`. Of a part it is taken
+    /// that it comes as restlessly as the whole, and that its waits are as unequal.
+    pub(super) fn margins_of(&self, count: u64, sum_ns: u64) -> Margins {
+        let Some(spread) = self.spread() else { return Margins::default() };
+        let share = |part: u64, all: u64| (part as f64 / all.max(1) as f64).min(1.0);
+        let count_spread = spread.count.of_part(share(count, self.count));
+        let sum_spread = spread.sum.of_part(share(sum_ns, self.sum_ns));
+        Margins {
+            margin: count_spread.margin(count),
+            margin_ns: sum_spread.margin(sum_ns),
+            few: count_spread.is_few(count),
         }
     }
 

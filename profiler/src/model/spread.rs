@@ -55,6 +55,15 @@ impl Spread {
         };
     }
 
+    /// What is known of a part of the figure.
+    pub(super) fn of_part(&self, share: f64) -> Self {
+        Self {
+            seen: (f64::from(self.seen) * share).round() as u32,
+            variance: narrow(f64::from(self.variance) * share),
+            degrees: self.degrees,
+        }
+    }
+
     /// Variance and degrees of freedom. Where nothing is known of this one, it is as
     /// restless as the other.
     fn beside(&self, other: &Self) -> (f64, f64) {

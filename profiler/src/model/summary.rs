@@ -360,6 +360,21 @@ pub enum Mode {
     Write,
 }
 
+/// How far figures of waits may be off that were scaled from windows; nothing where they are
+/// exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Margins {
+    /// How far the count may be off (95%).
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub margin: u64,
+    /// How far the sum may be off (95%), ns.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub margin_ns: u64,
+    /// Too few were seen for a margin that could be trusted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub few: bool,
+}
+
 /// Waits, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitSum {
@@ -367,6 +382,9 @@ pub struct WaitSum {
     pub count: u64,
     /// How long in all, ns.
     pub wait_ns: u64,
+    /// How far both may be off.
+    #[serde(flatten)]
+    pub margins: Margins,
 }
 
 /// A stack that waited.
@@ -381,6 +399,9 @@ pub struct Waiter {
     pub count: u64,
     /// Their sum, ns.
     pub wait_ns: u64,
+    /// How far both may be off.
+    #[serde(flatten)]
+    pub margins: Margins,
     /// A few of the goroutines, elsewhere threads, that waited.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub goroutines: Vec<u64>,
@@ -401,6 +422,9 @@ pub struct Holder {
     pub count: u64,
     /// Their sum, ns.
     pub blame_ns: u64,
+    /// How far both may be off.
+    #[serde(flatten)]
+    pub margins: Margins,
     /// A few of the goroutines, elsewhere threads, that held.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub goroutines: Vec<u64>,
@@ -433,6 +457,9 @@ pub struct Pair {
     pub count: u64,
     /// Their sum, ns.
     pub wait_ns: u64,
+    /// How far both may be off.
+    #[serde(flatten)]
+    pub margins: Margins,
 }
 
 /// One side of a [`Pair`].

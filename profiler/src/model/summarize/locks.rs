@@ -21,7 +21,9 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
     let info = naming.lock(id);
     let pairs = Pairs::of(naming, tables, id);
     let told = |waits: &Waits| {
-        (waits.count > 0).then_some(WaitSum { count: waits.count, wait_ns: waits.wait_ns })
+        let &Waits { count, wait_ns, .. } = waits;
+        let margins = lock.wait.margins_of(count, wait_ns);
+        (count > 0).then_some(WaitSum { count, wait_ns, margins })
     };
     Lock {
         id: lock_id(id),
@@ -37,9 +39,9 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
         hold: (!lock.hold.is_empty()).then(|| lock.hold.h()),
         attributed_ns: lock.attributed_ns.min(lock.wait.sum_ns()),
         blamed_ns: lock.blamed_ns,
-        waiters: waiters(naming, tables, id, &pairs),
+        waiters: waiters(naming, tables, lock, &pairs),
         holders: holders(naming, tables, id),
-        pairs: pairs.summaries(naming),
+        pairs: pairs.summaries(naming, &lock.wait),
         open_waits: lock.open,
         open_max_ns: lock.open_max_ns,
         open: lock.open_longest.iter().map(|open| open_wait(naming, open)).collect(),
@@ -69,7 +71,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// Of those whose holder is known.
-    fn summaries(&self, naming: &Naming<'_>) -> Vec<Pair> {
+    fn summaries(&self, naming: &Naming<'_>, all: &WaitHist) -> Vec<Pair> {
         let known = self.0.iter().filter(|((holder, _), _)| holder.stack.is_some());
         let mut pairs: Vec<_> = known.collect();
         pairs.sort_by_key(|(_, sum)| Reverse((sum.wait_ns, sum.count)));
@@ -79,6 +81,7 @@ impl<'a> Pairs<'a> {
             waiter: naming.party(waiter),
             count: sum.count,
             wait_ns: sum.wait_ns,
+            margins: all.margins_of(sum.count, sum.wait_ns),
         };
         pairs.into_iter().map(pair).collect()
     }
@@ -134,8 +137,13 @@ impl WaitSum {
 }
 
 /// Stacks that read the same are one; ties are broken by the lowest id.
-fn waiters(naming: &Naming<'_>, tables: &Tables, id: LockId, pairs: &Pairs<'_>) -> Vec<Waiter> {
-    let keys = pairs.keys();
+fn waiters(
+    naming: &Naming<'_>,
+    tables: &Tables,
+    lock: &LockSlice,
+    pairs: &Pairs<'_>,
+) -> Vec<Waiter> {
+    let (id, keys) = (lock.lock, pairs.keys());
     let mut stacks: BTreeMap<(StackId, Option<Mode>), Waits> = BTreeMap::new();
     let all = (id, 0, None)..=(id, StackId::MAX, Some(Mode::Write));
     for ((_, stack, mode), waits) in tables.waiters.range(all) {
@@ -148,6 +156,7 @@ fn waiters(naming: &Naming<'_>, tables: &Tables, id: LockId, pairs: &Pairs<'_>) 
         mode: mode.map(Into::into),
         count: waits.count,
         wait_ns: waits.wait_ns,
+        margins: lock.wait.margins_of(waits.count, waits.wait_ns),
         goroutines: waits.tasks.as_slice().to_vec(),
         keys: keys.get(&stack).map(|keys| keys.summaries(naming)).unwrap_or_default(),
     };
@@ -177,6 +186,7 @@ fn holders(naming: &Naming<'_>, tables: &Tables, id: LockId) -> Vec<Holder> {
             mode: mode.map(Into::into),
             count: sum.blame.count(),
             blame_ns: sum.blame.sum_ns(),
+            margins: sum.blame.margins_of(sum.blame.count(), sum.blame.sum_ns()),
             goroutines: sum.tasks.as_slice().to_vec(),
             keys: keys.summaries(naming),
         })

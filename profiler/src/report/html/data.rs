@@ -14,8 +14,8 @@ use crate::model::flame::{By, Flame};
 use crate::model::hist::WaitHist;
 use crate::model::names::{lock_name, map_name, unreadable};
 use crate::model::summary::{
-    Caller, Finding, H, Holder, Key, KeyPart, Lock, Map, MapSize, Mode, Open, Ops, Pair, Party,
-    Summary, WaitSum, Waiter,
+    Caller, Finding, H, Holder, Key, KeyPart, Lock, Map, MapSize, Margins, Mode, Open, Ops, Pair,
+    Party, Summary, WaitSum, Waiter,
 };
 use crate::model::{Session, Subject};
 use crate::report::Document;
@@ -215,6 +215,8 @@ struct StackData {
     ns: u64,
     /// Of the lock's wait.
     share: f64,
+    #[serde(flatten)]
+    margins: Margins,
     tasks: Vec<u64>,
     keys: Vec<KeyPart>,
 }
@@ -227,6 +229,8 @@ struct PairData {
     ns: u64,
     /// Of the lock's wait.
     share: f64,
+    #[serde(flatten)]
+    margins: Margins,
 }
 
 #[derive(Debug, Serialize)]
@@ -448,6 +452,7 @@ impl Making<'_> {
             count: waiter.count,
             ns: waiter.wait_ns,
             share: part(waiter.wait_ns, all),
+            margins: waiter.margins,
             tasks: waiter.goroutines.clone(),
             keys: key_parts(&waiter.keys),
         }
@@ -460,6 +465,7 @@ impl Making<'_> {
             count: holder.count,
             ns: holder.blame_ns,
             share: part(holder.blame_ns, all),
+            margins: holder.margins,
             tasks: holder.goroutines.clone(),
             keys: key_parts(&holder.keys),
         }
@@ -477,6 +483,7 @@ impl Making<'_> {
             count: pair.count,
             ns: pair.wait_ns,
             share: part(pair.wait_ns, all),
+            margins: pair.margins,
         }
     }
 

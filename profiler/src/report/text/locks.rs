@@ -1,13 +1,13 @@
 //! Locks: waits and holds, who waited, who made them wait, and for which keys.
 
 use super::{
-    MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, short_key, some, times_text, title,
+    MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, short_key, summed, times_text, title,
 };
 use crate::catalog;
 use crate::model::Frame;
 use crate::model::names::{lock_name, own_frame, short};
 use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary};
-use crate::units::{count, time};
+use crate::units::{count, time, width};
 
 /// Callers of a waiting function.
 const MOST_FRAMES: usize = 8;
@@ -56,7 +56,8 @@ fn figures(page: &mut Page, lock: &Lock, told: bool) {
     let modes = [(lock.read, "to read"), (lock.write, "to write")];
     let modes = modes.into_iter().filter_map(|(sum, mode)| Some((sum?, mode)));
     let modes = modes.map(|(sum, mode)| {
-        format!("{} {mode}, {}", some(sum.count, "wait", "waits"), time(sum.wait_ns))
+        let (time, waits) = summed(sum.count, sum.wait_ns, &sum.margins);
+        format!("{waits} {mode}, {time}")
     });
     let modes: Vec<String> = modes.collect();
     if !modes.is_empty() {
@@ -105,11 +106,11 @@ fn wanted(mode: Mode) -> &'static str {
 
 fn waiters(page: &mut Page, lock: &Lock, task: &str) {
     for waiter in lock.waiters.iter().take(MOST_PLACES) {
-        let waits = some(waiter.count, "wait", "waits");
+        let (time, waits) = summed(waiter.count, waiter.wait_ns, &waiter.margins);
         let mode = waiter.mode.map(|mode| format!(" {}", wanted(mode))).unwrap_or_default();
         let text = format!("in {waits}{mode} of {}", stack_text(&waiter.stack));
         let who = Who { tasks: &waiter.goroutines, keys: &waiter.keys };
-        stack(page, waiter.wait_ns, lock.wait.sum_ns, &text, &who, task);
+        stack(page, &time, &part(waiter.wait_ns, lock.wait.sum_ns), &text, &who, task);
     }
     page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
 }
@@ -120,7 +121,7 @@ fn holders(page: &mut Page, lock: &Lock, task: &str) {
     }
     page.line("     held meanwhile");
     for holder in lock.holders.iter().take(MOST_PLACES) {
-        let waits = some(holder.count, "wait", "waits");
+        let (time, waits) = summed(holder.count, holder.blame_ns, &holder.margins);
         let mode = match holder.mode {
             Some(Mode::Read) => " by readers",
             Some(Mode::Write) => " by a writer",
@@ -128,7 +129,7 @@ fn holders(page: &mut Page, lock: &Lock, task: &str) {
         };
         let text = format!("in {waits}{mode} at {}", stack_text(&holder.stack));
         let who = Who { tasks: &holder.goroutines, keys: &holder.keys };
-        stack(page, holder.blame_ns, lock.wait.sum_ns, &text, &who, task);
+        stack(page, &time, &part(holder.blame_ns, lock.wait.sum_ns), &text, &who, task);
     }
     page.more("       ", lock.holders.len() as u64, MOST_PLACES, "holders");
 }
@@ -140,8 +141,8 @@ struct Who<'a> {
 }
 
 /// A stack, its part of the lock's waits, and whose they are.
-fn stack(page: &mut Page, ns: u64, all_ns: u64, text: &str, who: &Who<'_>, task: &str) {
-    let start = format!("      {:>6} {:>7} ", part(ns, all_ns), time(ns));
+fn stack(page: &mut Page, ns: &str, part: &str, text: &str, who: &Who<'_>, task: &str) {
+    let start = format!("      {part:>6} {ns:>7} ");
     page.paragraph(&start, text);
     let key = |key: &KeyPart| format!("{} {}", short_key(&key.key), time(key.wait_ns));
     let keys: Vec<String> = who.keys.iter().take(MOST_KEYS).map(key).collect();
@@ -153,7 +154,7 @@ fn stack(page: &mut Page, ns: u64, all_ns: u64, text: &str, who: &Who<'_>, task:
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     if !facts.is_empty() {
-        page.paragraph(&" ".repeat(start.len()), &facts.join("; "));
+        page.paragraph(&" ".repeat(width(&start)), &facts.join("; "));
     }
 }
 
@@ -176,8 +177,8 @@ fn pair_text(pair: &Pair) -> String {
         Some(key) => format!("{} at {}", short_key(key), at(&pair.waiter)),
         None => format!("those at {}", at(&pair.waiter)),
     };
-    let waits = some(pair.count, "wait", "waits");
-    format!("{holder} cost {waiter} {} in {waits}", time(pair.wait_ns))
+    let (time, waits) = summed(pair.count, pair.wait_ns, &pair.margins);
+    format!("{holder} cost {waiter} {time} in {waits}")
 }
 
 /// `sync.(*Mutex).Lock ← main.f (f.go:7) ← main.g (g.go:9) ← …`: the program's own

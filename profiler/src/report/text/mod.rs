@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::model::Frame;
 use crate::model::names::short;
-use crate::model::summary::{H, Runtime, Summary, Window};
+use crate::model::summary::{H, Margins, Runtime, Summary, Window};
 use crate::units::{clean, count, head, per_second, rate, share, tail, time, width, wrap};
 
 /// Widest line.
@@ -237,6 +237,14 @@ fn times_text(h: &H, one: &str, many: &str) -> String {
         if h.few || h.margin_ns == 0 { String::new() } else { format!(" ±{}", time(h.margin_ns)) };
     let all = counted(h.count, h.margin, h.few, many);
     format!("{all}, {}{in_sum} in all: {times}", time(h.sum_ns))
+}
+
+/// `310ms ±20ms` before ` in 812 ±40 waits`, each without what is exact.
+fn summed(n: u64, ns: u64, margins: &Margins) -> (String, String) {
+    let Margins { margin, margin_ns, few } = *margins;
+    let off = if few || margin_ns == 0 { String::new() } else { format!(" ±{}", time(margin_ns)) };
+    let waits = counted(n, margin, few, if n == 1 { "wait" } else { "waits" });
+    (format!("{}{off}", time(ns)), waits)
 }
 
 /// `1 wait`, `39.5k waits`

@@ -88,8 +88,8 @@ fn summary() -> Summary {
     key.callers = callers[..2].to_vec();
     let lock = &mut summary.locks[0];
     (lock.read, lock.write) = (
-        Some(WaitSum { count: 18_008, wait_ns: 31_100_000_000 }),
-        Some(WaitSum { count: 30_112, wait_ns: 61_200_000_000 }),
+        Some(WaitSum { count: 18_008, wait_ns: 31_100_000_000, ..WaitSum::default() }),
+        Some(WaitSum { count: 30_112, wait_ns: 61_200_000_000, ..WaitSum::default() }),
     );
     lock.open = vec![
         Open {

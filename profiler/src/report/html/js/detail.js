@@ -47,6 +47,7 @@ function offText(row) {
   return row.margin ? ` ±${countText(row.margin)}` : ", exact";
 }
 
+/** The same of waits, which may be a part of all. */
 function waitedText(wait) {
   const waits = some(wait.count, "wait", "waits");
   if (wait.few || !wait.margin) return `${timeText(wait.sum)} in ${waits}${wait.few ? offText(wait) : ""}`;
@@ -70,7 +71,7 @@ function aboutKey(key) {
 }
 
 function aboutLock(lock) {
-  const sum = (of, mode) => of && `${some(of.count, "wait", "waits")}, ${timeText(of.wait_ns)}`;
+  const sum = (of) => of && waitedText({ ...of, sum: of.wait_ns });
   const flames = ["wait", "blame"].filter((by) => DATA.flames[by].of[lock.id]).map((by) =>
     [el("a", { href: `#flame/${by}/${lock.id}` }, `Flame graph of its ${by}`), " "]);
   const [attributed, blamed] = lock.told;
@@ -110,7 +111,7 @@ function aboutSite(site) {
 function aboutPair(pair) {
   return [
     facts([["lock", el("a", { href: pair.lock.href }, foreign(lockText(pair.lock.id)))],
-      ["wait", `${timeText(pair.ns)} in ${some(pair.count, "wait", "waits")}`],
+      ["wait", waitedText({ ...pair, sum: pair.ns })],
       ["share", `${shareText(pair.share)} of the lock's`]]),
     party("Who had the lock", pair.holder), party("Who waited", pair.waiter),
   ];

@@ -32,7 +32,7 @@ function stackItem(row, modes, opened) {
   const tasks = row.tasks.length > 0
     ? el("p", {}, `${task}${row.tasks.length === 1 ? "" : "s"} ${row.tasks.join(", ")}`) : null;
   return el("details", { open: opened },
-    el("summary", {}, el("b", {}, shareText(row.share)), ` ${timeText(row.ns)} in ${some(row.count, "wait", "waits")}${mode} `,
+    el("summary", {}, el("b", {}, shareText(row.share)), ` ${waitedText({ ...row, sum: row.ns })}${mode} `,
       foreign(placeText(row.stack) ?? unknown)),
     keyParts(row.keys), tasks, stackList(row.stack));
 }
@@ -49,7 +49,7 @@ function party(title, side) {
 
 function pairText(pair) {
   const side = ({ key, stack }) => [key && `${key} at`, placeText(stack) ?? unknown].filter(Boolean).join(" ");
-  return `${side(pair.holder)} cost ${side(pair.waiter)} ${timeText(pair.ns)} in ${some(pair.count, "wait", "waits")}`;
+  return `${side(pair.holder)} cost ${side(pair.waiter)} ${waitedText({ ...pair, sum: pair.ns })}`;
 }
 
 function siteItems(sites) {

@@ -13,7 +13,7 @@ use crate::{
     model::{
         Frame,
         names::{self, own_frame},
-        summary::{Caller, H, Ops, Pair, Party, Summary},
+        summary::{Caller, H, Margins, Ops, Pair, Party, Summary},
     },
     units::{self, count, time},
     view::{blocks, tables},
@@ -40,13 +40,19 @@ pub(super) fn waits(n: u64) -> String {
 
 /// `478ms ±124ms in 2.33k ±313 waits`.
 pub(super) fn waited(h: &H) -> String {
-    let sum = time(h.sum_ns);
-    match h.margin {
-        _ if h.few => format!("{sum} in {}, {}", waits(h.count), within(h.margin, true)),
-        0 => format!("{sum} in {}", waits(h.count)),
-        n => {
-            let off = time(h.margin_ns);
-            format!("{sum} ±{off} in {} ±{} waits", count(h.count), count(n))
+    let H { margin, margin_ns, few, .. } = *h;
+    summed(h.count, h.sum_ns, Margins { margin, margin_ns, few })
+}
+
+/// The same of a part of all waits.
+pub(super) fn summed(n: u64, sum_ns: u64, margins: Margins) -> String {
+    let sum = time(sum_ns);
+    match margins.margin {
+        margin if margins.few => format!("{sum} in {}, {}", waits(n), within(margin, true)),
+        0 => format!("{sum} in {}", waits(n)),
+        margin => {
+            let off = time(margins.margin_ns);
+            format!("{sum} ±{off} in {} ±{} waits", count(n), count(margin))
         }
     }
 }
@@ -128,7 +134,7 @@ pub(in super::super) fn pair_text(pair: &Pair, look: Look) -> String {
         Some(key) => format!("{} at {}", short_key(key, look), at(&pair.waiter)),
         None => format!("those at {}", at(&pair.waiter)),
     };
-    format!("{holder} costs {waiter} {} in {}", time(pair.wait_ns), waits(pair.count))
+    format!("{holder} costs {waiter} {}", summed(pair.count, pair.wait_ns, pair.margins))
 }
 
 /// The same in few words: `1.80s "X" in main.(*Cache).Refresh > "Y" in main.(*Cache).Get`.

@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::facts::{
     self, BARS, OverTime, cut, facts, frames, head, over_time, pair_text, part, short_key, some,
-    time_rate, waits,
+    summed, time_rate, waits,
 };
 use crate::{
     model::{
@@ -160,7 +160,7 @@ fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
     for waiter in &lock.waiters {
         let mode = waiter.mode.map(wanted).unwrap_or_default();
         let row = Stack {
-            figures: format!("{} in {}{mode}", time(waiter.wait_ns), waits(waiter.count)),
+            figures: summed(waiter.count, waiter.wait_ns, waiter.margins) + mode,
             keys: &waiter.keys,
             tasks: &waiter.goroutines,
             frames: &waiter.stack,
@@ -179,7 +179,7 @@ fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
             None => "",
         };
         let row = Stack {
-            figures: format!("{} in {}{mode}", time(holder.blame_ns), waits(holder.count)),
+            figures: summed(holder.count, holder.blame_ns, holder.margins) + mode,
             keys: &holder.keys,
             tasks: &holder.goroutines,
             frames: &holder.stack,
