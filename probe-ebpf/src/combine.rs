@@ -231,6 +231,21 @@ const LONG_WORDS: usize = size_of::<LongOp>() / 8;
 /// was read of none that are combined.
 const AFTER_CALLER: usize = 3;
 
+/// Of the hash, as [`FACTORS`]: products that need not wait for each other.
+const LONG_FACTORS: [u64; LONG_WORDS] = {
+    let mut factors = [0; LONG_WORDS];
+    let mut word = 0;
+    while word < LONG_WORDS {
+        // SplitMix64 (Steele, Lea, Flood, 2014).
+        let mut mixed = KEY_FACTORS[0].wrapping_mul(word as u64 + 1);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        factors[word] = mixed ^ mixed >> 31 | 1;
+        word += 1;
+    }
+    factors
+};
+
 /// All of the key counts, what is beyond the bytes carried as well: where that is not the
 /// same each time there is less to combine, and nothing wrong. The kind of record belongs to
 /// the site, and the caller was read of none.
@@ -245,12 +260,11 @@ impl Identifies for LongOp {
     }
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators leave programs a real loop")]
     fn index(&self) -> u32 {
-        let mut hash = self.word(0).wrapping_mul(KEY_FACTORS[0]);
+        let mut hash = self.word(0).wrapping_mul(LONG_FACTORS[0]);
         for word in AFTER_CALLER..LONG_WORDS {
-            // What differs in the last bytes of a word, a product takes no further down.
-            hash ^= hash >> 32;
-            hash = (hash ^ self.word(word)).wrapping_mul(KEY_FACTORS[0]);
+            hash = hash.wrapping_add(self.word(word).wrapping_mul(LONG_FACTORS[word]));
         }
         (hash >> (u64::BITS - LONG_SLOTS.trailing_zeros())) as u32
     }

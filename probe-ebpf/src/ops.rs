@@ -104,10 +104,12 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
     if TYPED && let Some(layout) = key.layout {
         // SAFETY: it was claimed, or there would be no layout.
         unsafe { pieced(&event, &key, layout, draft) };
-    } else if key.kind == key_kind::CSTR || key.len > SHORT_KEY as u64 - prefix {
-        long(&event, &key);
     } else {
-        short(&event, &key);
+        let is_text = !TYPED && key.kind == key_kind::CSTR;
+        let may_fit = is_text || key.len <= SHORT_KEY as u64 - prefix;
+        if !(may_fit && short(&event, &key, is_text)) {
+            long(&event, &key);
+        }
     }
     if let Some(slot) = slot {
         tasks::tell_if_first_after_wait(ctx, slot, task, window);
@@ -134,10 +136,10 @@ fn head(event: &Event<'_>, kind: u8, key: &KeyAt) -> OpHead {
     }
 }
 
-/// A key of at most [`SHORT_KEY`] bytes. The record is made on the stack: it may come
-/// to nothing but a count.
+/// A key of at most [`SHORT_KEY`] bytes; whether that fits a NUL-terminated one and could be read.
+/// The record is made on the stack: it may come to nothing but a count.
 #[inline(always)]
-fn short(event: &Event<'_>, key: &KeyAt) {
+fn short(event: &Event<'_>, key: &KeyAt, is_text: bool) -> bool {
     let mut record = MaybeUninit::<ShortOp>::uninit();
     let record = record.as_mut_ptr();
     // SAFETY: every byte of it is written before one is read.
@@ -148,27 +150,38 @@ fn short(event: &Event<'_>, key: &KeyAt) {
         for word in 0..SHORT_KEY / 8 {
             words.add(word).write_volatile(0);
         }
-        let failed = if key.kind == key_kind::IFACE {
-            words.write(key.dynamic);
-            (*record).head.key_len = key.len + 8;
-            value::<{ SHORT_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
+        if is_text {
+            let read = read_user_str(words.cast(), SHORT_KEY as u32, key.at as *const _);
+            let found = (read as u64).wrapping_sub(1);
+            if read <= 0 || read == SHORT_KEY as i64 || found > event.limit {
+                return false;
+            }
+            (*record).head.key_len = found;
+            (*record).head.carried = found as u8;
         } else {
-            value::<{ SHORT_KEY as u64 }>(key, event.limit, words)
-        };
-        finish_head(&raw mut (*record).head, failed, event.limit);
-        if failed {
-            point_at(&raw mut (*record).head, words, key, event.limit);
+            let failed = if key.kind == key_kind::IFACE {
+                words.write(key.dynamic);
+                (*record).head.key_len = key.len + 8;
+                value::<{ SHORT_KEY as u64 - 8 }>(key, event.limit - 8, words.add(1))
+            } else {
+                value::<{ SHORT_KEY as u64 }>(key, event.limit, words)
+            };
+            finish_head(&raw mut (*record).head, failed, event.limit);
+            if failed {
+                point_at(&raw mut (*record).head, words, key, event.limit);
+            }
         }
         event.remember::<{ SHORT_KEY / 8 }>(record.cast());
         if event.caller == CALLER_NOT_SAMPLED && combining::count(record) {
-            return;
+            return true;
         }
-        let Some(mut entry) = reserve::<ShortOp>() else { return };
+        let Some(mut entry) = reserve::<ShortOp>() else { return true };
         let to = entry.as_mut_ptr().cast::<u64>();
         for word in 0..size_of::<ShortOp>() / 8 {
             to.add(word).write(record.cast::<u64>().add(word).read_volatile());
         }
         submit(entry);
+        true
     }
 }
 
@@ -190,7 +203,7 @@ unsafe fn value<const MOST: u64>(key: &KeyAt, limit: u64, to: *mut u64) -> bool 
     }
     // SAFETY: see above; the helpers check the address.
     unsafe {
-        if MOST == SHORT_KEY as u64 && key.kind == key_kind::STR && wanted < MOST {
+        if key.kind == key_kind::STR && wanted < MOST {
             // Word by word, which costs half of what copying a few bytes at once does. It ends
             // at a zero, and reads one byte more than wanted: where that is not to be had, or
             // the text has a zero in it, it is read as any other.
@@ -314,7 +327,7 @@ unsafe fn read_text(record: *mut Draft, at: u64, limit: u64) {
             (*head).flags |= op_flags::KEY_UNREADABLE;
             (*head).key_len = 0;
         } else {
-            let found = read as u64 - 1;
+            let found = (read as u64).wrapping_sub(1);
             let carried = if found < limit { found } else { limit };
             (*head).carried = carried as u8;
             (*head).key_len = found;

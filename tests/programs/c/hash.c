@@ -241,7 +241,7 @@ int main(int argc, char **argv)
 	long wrong = 0;
 
 	for (int key = 0; key < KEYS; key++)
-		snprintf(names[key], sizeof names[key], "item-%d%.*s;", key, key / 3, "abcdefghijklmnop");
+		snprintf(names[key], sizeof names[key], "item-%d%.*s;", key, key / 2, "abcdefghijklmnopqrst");
 	if (wait) {
 		printf("ready\n");
 		fflush(stdout);
