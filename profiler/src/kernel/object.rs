@@ -14,7 +14,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map},
-    util::nr_cpus,
+    util::online_cpus,
 };
 use aya_obj::Object;
 use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES};
@@ -73,12 +73,19 @@ const SCRATCH: &str = "SCRATCH";
 const TYPES: &str = "TYPES";
 const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 
+/// CPUs that tables have room for: up to the highest number that is online. Some machines are
+/// prepared for hundreds more, and the tables of each take half a megabyte. What happens on
+/// one that comes later is lost, and counted as [`probe_ebpf::Loss::NoRing`].
+fn cpus() -> Result<usize, KernelError> {
+    let online =
+        online_cpus().map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?;
+    Ok(online.into_iter().max().map_or(1, |cpu| cpu as usize + 1).min(MAX_CPUS))
+}
+
 impl Kernel {
     /// Loads maps, and the programs on demand.
     pub fn load(options: LoadOptions) -> Result<Self, KernelError> {
-        let cpus = nr_cpus()
-            .map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?
-            .min(MAX_CPUS);
+        let cpus = cpus()?;
         let level: u8 = if options.debug { 4 } else { 0 };
         let mut loader = EbpfLoader::new();
         loader.override_global(aya_log::LEVEL, &level, true);
