@@ -39,6 +39,11 @@ pub(super) struct Holder {
 impl Holder {
     /// Nobody that was seen.
     const UNSEEN: Self = Self { actor: NO_ACTOR, mode: None, goid: 0 };
+
+    /// Whether anything is known of it.
+    pub(super) fn is_seen(&self) -> bool {
+        self.actor != NO_ACTOR
+    }
 }
 
 /// A part of a wait.

@@ -467,12 +467,16 @@ impl<R: Resolver> Decoder<R> {
         if let Some(key) = &key {
             sink.key_wait(wait.whole.lock, key, wait.ns());
         }
-        let waiter = self.names.actor(wait.whole.place.stack, key);
+        let place = &wait.whole.place;
+        let waiter = self.names.actor(place.stack, key);
+        // Only writers let go of the Mutex that is an RWMutex's first field, and readers' sites
+        // say what they are. By the lock and not by the stack, of which there may be little.
+        let writers = (*place.kind == *names::RWMUTEX).then_some(Mode::Write);
         for part in &parts {
             sink.blame(&BlameEvent {
                 lock: wait.whole.lock,
                 holder: part.holder.actor,
-                holder_mode: part.holder.mode,
+                holder_mode: part.holder.mode.or(writers.filter(|_| part.holder.is_seen())),
                 holder_task: part.holder.goid,
                 waiter,
                 ns: part.ns,
@@ -486,8 +490,7 @@ impl<R: Resolver> Decoder<R> {
             self.malformed += 1;
             return;
         };
-        let is_writers = || self.names.is_of_rwmutex(&release.frames).then_some(Mode::Write);
-        let mode = site.mode.or_else(is_writers);
+        let mode = site.mode;
         // Inside an operation that is its key, whatever is done in there.
         let outer = release.outer.filter(|(head, _)| {
             let site = self.sites.get(head.site as usize);

@@ -55,7 +55,7 @@ impl TypeText {
 
 /// What Go's locks are called.
 const MUTEX: &str = "sync.Mutex";
-const RWMUTEX: &str = "sync.RWMutex";
+pub(super) const RWMUTEX: &str = "sync.RWMutex";
 
 /// Where a map lies.
 #[derive(PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub(super) struct LockAt {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct WaitPlace {
     /// What the lock is called.
-    kind: Arc<str>,
+    pub(super) kind: Arc<str>,
     /// Where in the lock that lies what is waited for, bytes.
     offset: u64,
     /// How many of the innermost frames are the runtime's own.
@@ -454,7 +454,7 @@ impl<R: Resolver> Names<R> {
 
     /// Whether the lock is an RWMutex, which its first field, a Mutex, stands for; the
     /// innermost of `frames` is the runtime's or the Mutex's own.
-    pub(super) fn is_of_rwmutex(&mut self, frames: &[u64]) -> bool {
+    fn is_of_rwmutex(&mut self, frames: &[u64]) -> bool {
         let mut callers = frames.iter().skip(1).take(catalog::SEMA_DEPTH);
         callers.any(|frame| catalog::is_of_rwmutex(&self.function(*frame)))
     }

@@ -512,14 +512,15 @@ fn a_wait_belongs_to_the_key_behind_it_and_is_blamed_on_the_holders() {
 #[test]
 fn who_holds_a_mutex_holds_it_in_no_mode_but_an_rwmutexs_is_its_writers() {
     let (mut decoder, mut seen) = (decoder(), Seen::default());
-    for (lock, releaser) in [(0x9000, 1150), (0xa000, 550)] {
-        let stack = [150, 250, 350, releaser, 1150];
+    // Of the last one's stack only a frame could be read.
+    for (lock, taker, releaser) in [(0x9000, 1150, 1150), (0xa000, 550, 550), (0xb000, 550, 349)] {
+        let stack = [150, 250, 350, taker, 1150];
         decoder.record(&wait_bytes(1, lock + 4, &stack, 10, 50), &mut seen);
         let release = release_bytes_from([349, releaser], 8, lock, 48, b"X");
         decoder.record(&release, &mut seen);
         decoder.finish(&mut seen);
     }
-    assert_eq!(seen.holder_modes, [None, Some(Mode::Write)]);
+    assert_eq!(seen.holder_modes, [None, Some(Mode::Write), Some(Mode::Write)]);
 }
 
 #[test]
