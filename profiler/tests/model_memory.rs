@@ -65,7 +65,7 @@ fn a_hundred_thousand_slow_keys_take_8_mb_at_most() {
             let bytes = format!("session:user:{number:07}").into_bytes();
             let key = Key { len: bytes.len() as u64, bytes: bytes.into() };
             let lock = number % 4;
-            builder.wait(&WaitEvent { lock, stack: number, mode: None, task: ns, ns });
+            builder.wait(&WaitEvent { lock, stack: number, mode: None, task: ns, start_ns: 0, ns });
             builder.key_wait(lock, &MapKey { map: 0, key }, ns);
             builder.blame(&BlameEvent {
                 lock,
@@ -73,6 +73,7 @@ fn a_hundred_thousand_slow_keys_take_8_mb_at_most() {
                 holder_mode: None,
                 holder_task: ns,
                 waiter: number + 1,
+                start_ns: 0,
                 ns,
             });
             builder.op_stack(0, Op::Lookup, number);

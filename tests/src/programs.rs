@@ -153,7 +153,7 @@ pub fn build_all() -> Result<()> {
     for version in ["1.19", "1.23.9", go::NEWEST] {
         go(version, Link::Stripped, "owner")?;
     }
-    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced"] {
+    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced", "queue", "callsites"] {
         newest_go(name)?;
     }
     servers::fetch_all()

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::target::KeyFormat;
 pub use go::{Goid, INNER_TYPES, goid, is_inner_type};
 pub use sema::{
-    SEMA_DEPTH, SemaUser, is_lock, is_of_rwmutex, is_runtime, is_semaphore, mutex_inside, sema_user,
+    SEMA_DEPTH, SemaUser, is_internal, is_lock, is_of_rwmutex, is_runtime, is_semaphore,
+    mutex_inside, sema_user,
 };
 
 /// In which way a lock is wanted or held.

@@ -151,6 +151,35 @@ pub fn is_runtime(function: &str) -> bool {
     RUNTIME.iter().any(|prefix| function.starts_with(prefix))
 }
 
+/// How functions begin that keep maps for themselves: the runtime's, reflection's and
+/// encoders', about which no program can do anything.
+const INTERNAL: [&str; 15] = [
+    "runtime.",
+    "internal/",
+    "reflect.",
+    "unicode.",
+    "encoding/",
+    "text/template",
+    "html/template",
+    "google.golang.org/protobuf/",
+    "github.com/golang/protobuf/",
+    "github.com/gogo/protobuf/",
+    "github.com/json-iterator/",
+    "github.com/goccy/go-json",
+    "github.com/bytedance/sonic",
+    "github.com/modern-go/reflect2",
+    "gopkg.in/yaml.",
+];
+
+/// What of the above works on maps of the program.
+const FOR_OTHERS: [&str; 3] = ["reflect.Value.", "reflect.(*MapIter).", "reflect.map"];
+
+/// Whether a function's maps are the runtime's, reflection's or an encoder's own.
+pub fn is_internal(function: &str) -> bool {
+    let is_one_of = |all: &[&str]| all.iter().any(|it| function.starts_with(it));
+    is_one_of(&INTERNAL) && !is_one_of(&FOR_OTHERS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +220,18 @@ mod tests {
         let own = ["sync.(*Mutex).lockSlow", "main.main.func1", "sync.(*Map).Range"];
         assert_eq!(mutex_inside(own), None);
         assert_eq!(mutex_inside(["sync.(*Mutex).lockSlow"]), None);
+    }
+
+    #[test]
+    fn caches_of_encoders_are_internal_and_maps_walked_by_reflection_are_not() {
+        for function in
+            ["encoding/json.cachedTypeFields", "reflect.ptrTo", "runtime.resolveTypeOff"]
+        {
+            assert!(is_internal(function), "{function}");
+        }
+        for function in ["reflect.Value.MapIndex", "main.encode", "net/http.(*Server).trackConn"] {
+            assert!(!is_internal(function), "{function}");
+        }
     }
 
     #[test]

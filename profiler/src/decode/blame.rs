@@ -175,9 +175,12 @@ fn last_before(ends: Option<&[u64; ACQUISITIONS]>, ts_ns: u64) -> Option<u64> {
     ends?.iter().copied().filter(|&end| end != 0 && end <= ts_ns).max()
 }
 
-/// Parts of one holder are one; few holders share a wait, and the newest the most.
+/// Parts of one stack and key are one, whichever task it was: a wait in a long queue is one
+/// wait, and not as many as there were before it. Few of them share a wait, and the newest
+/// the most.
 fn add(parts: &mut Vec<Part>, holder: Holder, ns: u64) {
-    match parts.iter_mut().rev().find(|part| part.holder == holder) {
+    let what = |it: &Holder| (it.actor, it.mode);
+    match parts.iter_mut().rev().find(|part| what(&part.holder) == what(&holder)) {
         Some(part) => part.ns += ns,
         None => parts.push(Part { holder, ns }),
     }

@@ -56,6 +56,8 @@ pub struct WaitEvent {
     pub mode: Option<Mode>,
     /// The goroutine's number, or the thread's id.
     pub task: u64,
+    /// When it began, CLOCK_MONOTONIC ns; 0 where that is not known.
+    pub start_ns: u64,
     /// How long, so far where it goes on.
     pub ns: u64,
 }
@@ -73,6 +75,8 @@ pub struct BlameEvent {
     pub holder_task: u64,
     /// Who waited.
     pub waiter: ActorId,
+    /// When the whole wait began, as in [`WaitEvent`].
+    pub start_ns: u64,
     /// How long, ns.
     pub ns: u64,
 }
@@ -297,7 +301,7 @@ impl<R: Resolver> Decoder<R> {
         let began = self.settler.began(task).unwrap_or(open.start_ns).min(open.start_ns);
         let ns = now_ns.saturating_sub(began);
         let (lock, stack, mode) = (at.lock, at.place.stack, at.place.mode);
-        sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, ns });
+        sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, start_ns: began, ns });
     }
 
     /// What the record that was decoded last and those like it mean, for who counts
@@ -413,7 +417,8 @@ impl<R: Resolver> Decoder<R> {
         for wait in over.drain(..) {
             let whole = &wait.whole;
             let (lock, stack, mode) = (whole.lock, whole.place.stack, whole.mode);
-            sink.wait(&WaitEvent { lock, stack, mode, task: whole.goid, ns: wait.ns() });
+            let (task, start_ns) = (whole.goid, whole.start_ns);
+            sink.wait(&WaitEvent { lock, stack, mode, task, start_ns, ns: wait.ns() });
             let parts = self.blame.charge(whole.address, whole.start_ns, whole.end_ns, |ns| {
                 sink.hold(lock, ns);
             });
@@ -479,6 +484,7 @@ impl<R: Resolver> Decoder<R> {
                 holder_mode: part.holder.mode.or(writers.filter(|_| part.holder.is_seen())),
                 holder_task: part.holder.goid,
                 waiter,
+                start_ns: wait.whole.start_ns,
                 ns: part.ns,
             });
         }

@@ -131,6 +131,7 @@ impl Load {
                     holder_mode: None,
                     holder_task: 1,
                     waiter: stack,
+                    start_ns: 0,
                     ns,
                 });
             }

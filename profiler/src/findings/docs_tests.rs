@@ -1,11 +1,14 @@
 //! `docs/findings.md` against the rules.
 
 use super::locks::{
-    ALWAYS_CONTENDED, BLAMED_FOR_NEARLY_ALL, BLAMED_SHARE, CONTENDED, STUCK_FOR_GOOD_NS, STUCK_NS,
+    ALWAYS_CONTENDED, BLAMED_FOR_NEARLY_ALL, BLAMED_SHARE, CONTENDED, LEAST_LONG, LEAST_WAITED_NS,
+    LEAST_WAITS, LONG_NS, STUCK_FOR_GOOD_NS, STUCK_NS, VERY_LONG_NS,
 };
 use super::maps::{
-    GROWN_DELETES, GROWN_LEN, GROWN_SHARE, HOT_KEY_OPERATIONS, HOT_KEY_SHARE, HOT_KEY_TIMES_EVEN,
-    MANY_MISSES, PROMOTIONS_PER_SECOND, TOO_MANY_MISSES, VERY_HOT_KEY_SHARE, WRITTEN_SHARE,
+    COSTLY_KEY_PER_SECOND, COSTLY_PROMOTING_CPU, GROWN_DELETES, GROWN_LEN, GROWN_NEW, GROWN_SHARE,
+    HOT_KEY_OPERATIONS, HOT_KEY_PER_SECOND, HOT_KEY_SHARE, HOT_KEY_TIMES_EVEN, MANY_MISSES,
+    PROMOTING_CPU, PROMOTING_OPERATIONS, PROMOTIONS_PER_SECOND, TOO_MANY_MISSES,
+    VERY_HOT_KEY_SHARE, WRITTEN_SHARE,
 };
 use super::{GRAVE_LOSS, RULES};
 
@@ -33,14 +36,35 @@ fn thresholds_are_those_of_the_code() {
     let percent = |share: f64| format!("{}%", share * 100.0);
     let seconds = |ns: u64| format!("{}s", ns / 1_000_000_000);
     let contended = format!("{CONTENDED} ");
+    let ms = |ns: u64| format!("{} ms", ns / 1_000_000);
     for (rule, thresholds) in [
         ("stuck-waiters", vec![seconds(STUCK_NS), seconds(STUCK_FOR_GOOD_NS)]),
-        ("lock-contention", vec![contended.clone(), format!("from {ALWAYS_CONTENDED}")]),
-        ("blamed-key", vec![contended, percent(BLAMED_SHARE), percent(BLAMED_FOR_NEARLY_ALL)]),
+        (
+            "lock-contention",
+            vec![
+                contended.clone(),
+                format!("from {ALWAYS_CONTENDED}"),
+                format!("{LEAST_WAITS} waits"),
+                ms(LEAST_WAITED_NS),
+            ],
+        ),
+        ("long-waits", vec![format!("{LEAST_LONG} waits"), ms(LONG_NS), seconds(VERY_LONG_NS)]),
+        (
+            "blamed-key",
+            vec![
+                contended,
+                percent(BLAMED_SHARE),
+                percent(BLAMED_FOR_NEARLY_ALL),
+                ms(LEAST_WAITED_NS),
+            ],
+        ),
         (
             "hot-key",
             vec![
                 format!("{HOT_KEY_OPERATIONS} operations"),
+                format!("{HOT_KEY_PER_SECOND} of the key in a second"),
+                format!("{COSTLY_KEY_PER_SECOND} operations in a second"),
+                ms(LEAST_WAITED_NS),
                 percent(HOT_KEY_SHARE),
                 percent(VERY_HOT_KEY_SHARE),
                 percent(WRITTEN_SHARE),
@@ -49,12 +73,20 @@ fn thresholds_are_those_of_the_code() {
         ),
         (
             "map-only-grows",
-            vec![format!("{GROWN_LEN} elements"), percent(GROWN_SHARE), percent(GROWN_DELETES)],
+            vec![
+                format!("{GROWN_LEN} elements"),
+                format!("{GROWN_NEW} new"),
+                percent(GROWN_SHARE),
+                percent(GROWN_DELETES),
+            ],
         ),
         (
             "hot-promotions",
             vec![
+                format!("{PROMOTING_OPERATIONS} operations"),
                 format!("{PROMOTIONS_PER_SECOND} times"),
+                percent(PROMOTING_CPU),
+                percent(COSTLY_PROMOTING_CPU),
                 percent(MANY_MISSES),
                 percent(TOO_MANY_MISSES),
             ],

@@ -51,7 +51,7 @@ struct Rule {
 }
 
 /// Every rule, in the order in which findings of the same severity are told.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         name: "stuck-waiters",
         check: locks::stuck_waiters,
@@ -62,6 +62,12 @@ const RULES: [Rule; 8] = [
         name: "lock-contention",
         check: locks::contention,
         advice: "Shorten what is done under the lock, split the lock by key, or let readers share it.",
+    },
+    Rule {
+        name: "long-waits",
+        check: locks::long_waits,
+        advice: "Do the holder's long work in parts, and release the lock in between, or work on a copy: \
+                 whoever comes meanwhile waits for all of it.",
     },
     Rule {
         name: "blamed-key",
@@ -140,6 +146,11 @@ impl Rule {
             advice: self.advice.to_owned(),
         }
     }
+}
+
+/// Behind the sentence of a finding whose figure rests on too little.
+fn insufficient(few: bool) -> &'static str {
+    if few { " It rests on insufficient samples." } else { "" }
 }
 
 fn lost_events(summary: &Summary) -> Vec<Hit> {

@@ -1,5 +1,6 @@
 use super::locks::{STUCK_FOR_GOOD_NS, STUCK_NS};
 use super::*;
+use crate::model::hist::WaitHist;
 use crate::model::lost;
 use crate::model::summary::{H, Holder, Key, KeyPart, Lock, Ops, Waiter};
 use crate::model::{Session, TargetInfo, fixture};
@@ -17,6 +18,7 @@ fn with_map(hottest: u64, total: u64) -> Summary {
     summary.locks.clear();
     summary.window.lost.clear();
     summary.maps.truncate(1);
+    summary.window.duration_ns = 100_000_000;
     let map = &mut summary.maps[0];
     map.ops = Ops { insert: total, ..Ops::default() };
     map.keys_tracked = 100;
@@ -84,24 +86,11 @@ fn a_hot_key_that_is_only_read_is_told_without_alarm() {
 }
 
 #[test]
-fn nothing_is_said_of_maps_that_only_the_runtime_uses() {
-    let used_by = |functions: &[&str]| {
-        let mut summary = with_map(600, 1000);
-        let map = &mut summary.maps[0];
-        let caller = map.callers[0].clone();
-        let by = |function: &&str| {
-            let mut caller = caller.clone();
-            caller.frames.truncate(1);
-            caller.frames[0].function = (*function).to_owned();
-            caller
-        };
-        map.callers = functions.iter().map(by).collect();
-        summary
-    };
-    let own = ["runtime.resolveTypeOff", "internal/abi.(*Type).Elem"];
-    assert_eq!(found(&used_by(&own)), []);
-    assert_eq!(found(&used_by(&[own[0], "reflect.Value.MapIndex"])).len(), 1);
-    assert_eq!(found(&used_by(&[])).len(), 1, "it is not known who uses it");
+fn nothing_is_said_of_maps_that_nobody_can_do_anything_about() {
+    let mut summary = with_map(600, 1000);
+    assert_eq!(found(&summary).len(), 1);
+    summary.maps[0].internal = true;
+    assert_eq!(found(&summary), []);
 }
 
 #[test]
@@ -149,6 +138,86 @@ fn a_little_waiting_is_no_contention() {
     let mut unobserved = with_lock(waited(u64::MAX), 0, 0);
     unobserved.window.duration_ns = 0;
     assert_eq!(found(&unobserved), []);
+}
+
+#[test]
+fn little_data_and_little_cost_are_no_contention() {
+    let within = |count, sum_ns| {
+        let mut summary = with_lock(H { count, ..waited(sum_ns) }, 0, 0);
+        summary.window.duration_ns = 500_000_000;
+        found(&summary)
+    };
+    assert_eq!(within(5, 100_000_000).len(), 1);
+    assert_eq!(within(4, 100_000_000), []);
+    assert_eq!(within(5, 99_999_999), []);
+}
+
+#[test]
+fn findings_say_how_far_their_figures_may_be_off() {
+    let with = |margin_ns, few| {
+        let wait = H { margin: 2, margin_ns, few, ..waited(10_500_000_000) };
+        find(&with_lock(wait, 0, 0)).remove(0)
+    };
+    let sure = with(300_000_000, false);
+    assert!(sure.message.contains("10.5s ±300ms in 10.0s (1.05 ±0.03 at a time)"), "{sure:?}");
+    assert_eq!(
+        (sure.severity.as_str(), &sure.evidence["margin_ns"]),
+        ("critical", &300_000_000.into())
+    );
+    assert_eq!(with(600_000_000, false).severity, "warning", "it may be less than 1");
+    let few = with(900_000_000, true);
+    assert!(few.message.ends_with("It rests on insufficient samples."), "{few:?}");
+    assert_eq!(
+        (few.severity.as_str(), &few.evidence["insufficient_samples"]),
+        ("warning", &true.into())
+    );
+    let mut map = with_map(600, 1000);
+    (map.maps[0].margin, map.maps[0].keys[0].margin) = (90, 70);
+    assert!(find(&map)[0].message.contains("of the 1.00k ±90 operations"), "{:?}", find(&map));
+    map.maps[0].keys[0].few = true;
+    assert_eq!(found(&map), [], "a key of a handful of operations");
+}
+
+/// A lock that is free nearly all the time, but held for long now and then.
+#[test]
+fn rare_waits_that_are_long_are_found_by_the_longest() {
+    let with = |long: u64, ns| {
+        let mut summary = with_lock(H::default(), 0, 0);
+        let mut hist = WaitHist::default();
+        hist.record_n(20_000, 5_000);
+        hist.record_n(ns, long);
+        let lock = &mut summary.locks[0];
+        (lock.wait, lock.wait_hist) = (hist.h(), hist);
+        summary
+    };
+    let summary = with(5, 104_000_000);
+    assert_eq!(found(&summary), expected("long-waits", "warning", "l1"));
+    let finding = &find(&summary)[0];
+    assert!(
+        finding
+            .message
+            .contains("5 of its 5.00k waits (0.1%) took 50.0ms or longer, the longest 104ms"),
+        "{finding:?}"
+    );
+    assert_eq!(finding.evidence["long_waits"], 5);
+    assert_eq!(found(&with(3, 40_000_000)), []);
+    assert_eq!(found(&with(2, 104_000_000)), []);
+    // One that is contended has its finding already.
+    assert_eq!(found(&with(20, 104_000_000)), expected("lock-contention", "warning", "l1"));
+    assert_eq!(found(&with(3, 250_000_000)), expected("long-waits", "warning", "l1"));
+    let mut slow = with(3, 1_500_000_000);
+    slow.window.duration_ns = 100_000_000_000;
+    assert_eq!(found(&slow), expected("long-waits", "critical", "l1"));
+}
+
+#[test]
+fn a_key_of_an_encoders_cache_is_not_blamed() {
+    let mut summary = with_blame(900_000_000);
+    let mut map = fixture::session().summary(1).maps.remove(0);
+    map.id = "m3".to_owned();
+    map.internal = true;
+    summary.maps = vec![map];
+    assert!(!found(&summary).iter().any(|it| it.0 == "blamed-key"));
 }
 
 #[test]
@@ -277,13 +346,21 @@ fn a_sync_map_that_copies_itself_is_found() {
         summary.window.duration_ns = 10_000_000_000;
         summary.maps[0].ops.miss = misses;
         summary.maps[0].ops.promote = promotions;
+        summary.maps[0].keys_tracked = 300_000;
         summary
     };
     assert_eq!(found(&promoting(50, 10)), expected("hot-promotions", "warning", "m1"));
     assert_eq!(found(&promoting(250, 10)), expected("hot-promotions", "critical", "m1"));
-    assert!(find(&promoting(50, 10))[0].message.contains("5.0% of its operations missed"));
+    assert!(find(&promoting(50, 10))[0].message.contains("5.0% of its 1.00k operations missed"));
     assert_eq!(found(&promoting(49, 10)), []);
     assert_eq!(found(&promoting(50, 9)), []);
+    let mut small = promoting(250, 10);
+    small.maps[0].keys_tracked = 1000;
+    assert_eq!(found(&small), [], "copies of a small map cost nothing");
+    let mut at_the_start = promoting(24, 12);
+    at_the_start.maps[0].ops =
+        Ops { insert: 24, lookup: 24, miss: 24, promote: 12, ..Ops::default() };
+    assert_eq!(found(&at_the_start), []);
 }
 
 #[test]

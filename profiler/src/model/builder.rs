@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
-use super::scaling::{Restless, WaitTally, scale_lock, scale_rows};
+use super::lock_builder::{LockBuilder, entry, open_slice};
+use super::scaling::WaitTally;
 use super::space_saving::{Budget, SpaceSaving};
 use super::spread::{Place, Rounding, Scale, Tally, Told, Windows};
 use super::tables::{Dropped, KeySite, Tables};
 use super::{
-    LockId, LockSlice, MapId, MapKey, MapSlice, NO_ACTOR, OpenSlice, Ops, Slice, StackId,
-    UnreadableKeys, Watched,
+    LockId, LockSlice, MapId, MapKey, MapSlice, Ops, Slice, StackId, UnreadableKeys, Watched,
 };
 use crate::decode::{BlameEvent, Key, Unreadable, WaitEvent};
 
@@ -111,6 +111,7 @@ pub struct SliceMeta {
     pub hits: u64,
     pub probe_ns: u64,
     pub target_cpu_ns: Option<u64>,
+    pub tasks: Option<u64>,
     pub lost: BTreeMap<String, u64>,
 }
 
@@ -129,7 +130,8 @@ pub struct Builder {
     limits: Limits,
     budget: Budget,
     maps: Vec<MapTable>,
-    locks: Vec<LockSlice>,
+    locks: LockBuilder,
+    /// Of maps and keys.
     tables: Tables,
     lost_maps: u64,
     lost_locks: u64,
@@ -140,10 +142,8 @@ pub struct Builder {
     window_cpu_ns: u64,
     /// All waits of keys.
     key_waits: WaitTally,
-    /// In which beginnings of waits are told.
-    lock_windows: Windows,
-    /// By lock, where there are any.
-    lock_tallies: Vec<WaitTally>,
+    /// How much was told of waits, and not yet of those of keys, ns.
+    keyless_ns: u64,
 }
 
 impl Builder {
@@ -153,7 +153,7 @@ impl Builder {
             limits,
             budget: limits.budget(),
             maps: Vec::new(),
-            locks: Vec::new(),
+            locks: LockBuilder::default(),
             tables: Tables::default(),
             lost_maps: 0,
             lost_locks: 0,
@@ -162,8 +162,7 @@ impl Builder {
             window_probe_ns: 0,
             window_cpu_ns: 0,
             key_waits: WaitTally::default(),
-            lock_windows: Windows::default(),
-            lock_tallies: Vec::new(),
+            keyless_ns: 0,
         }
     }
 
@@ -253,20 +252,14 @@ impl Builder {
 
     /// Counts a wait that ended.
     pub fn wait(&mut self, wait: &WaitEvent) {
-        let Some(lock) = self.lock(wait.lock) else {
+        if !self.locks.wait(wait, &self.limits, &mut self.dropped.waiters) {
             self.lost_locks += 1;
-            return;
-        };
-        lock.wait(wait.mode, wait.ns);
-        let row = (wait.lock, wait.stack, wait.mode);
-        let waits = self.tables.waiters.row(row, self.limits.waiters, &mut self.dropped.waiters);
-        waits.record(wait.ns);
-        waits.tasks.note(wait.task);
+        }
     }
 
     /// Counts a wait, told before, as one of this key.
     pub fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64) {
-        let Some(lock) = self.lock(lock) else { return };
+        let Some(lock) = self.locks.lock(lock, &self.limits) else { return };
         lock.attributed_ns = lock.attributed_ns.saturating_add(ns);
         let lost = &mut self.dropped.key_waits;
         self.tables.key_waits.row(key.clone(), self.limits.key_waits, lost).record(ns);
@@ -274,37 +267,22 @@ impl Builder {
 
     /// Charges a part of a wait, told before, to who had the lock.
     pub fn blame(&mut self, part: &BlameEvent) {
-        let Some(lock) = self.lock(part.lock) else { return };
-        let pair = (part.lock, part.holder, part.waiter);
-        if part.holder != NO_ACTOR {
-            lock.blamed_ns = lock.blamed_ns.saturating_add(part.ns);
-            let row = (part.lock, part.holder, part.holder_mode);
-            let lost = &mut self.dropped.holders;
-            let holder = self.tables.holders.row(row, self.limits.holders, lost);
-            holder.blame.record(part.ns);
-            holder.tasks.note(part.holder_task);
-        }
-        self.tables.pairs.row(pair, self.limits.pairs, &mut self.dropped.pairs).record(part.ns);
+        self.locks.blame(part, &self.limits, &mut self.dropped);
     }
 
     /// Counts how long a contended lock was held.
     pub fn hold(&mut self, lock: LockId, ns: u64) {
-        if let Some(lock) = self.lock(lock) {
+        if let Some(lock) = self.locks.lock(lock, &self.limits) {
             lock.hold.record(ns);
         }
     }
 
     /// Counts a wait that goes on. To be told once for each at the interval's end.
     pub fn open_wait(&mut self, wait: &WaitEvent) {
-        let &WaitEvent { stack, mode, task, ns: waited_ns, .. } = wait;
-        match self.lock(wait.lock) {
-            Some(lock) => lock.open_wait(OpenSlice { stack, mode, task, waited_ns }),
+        match self.locks.lock(wait.lock, &self.limits) {
+            Some(lock) => lock.open_wait(open_slice(wait)),
             None => self.lost_locks += 1,
         }
-    }
-
-    fn lock(&mut self, lock: LockId) -> Option<&mut LockSlice> {
-        entry(&mut self.locks, lock, self.limits.locks)
     }
 
     /// Ends a window: the operations since the last one fell into it. To be told where
@@ -318,15 +296,16 @@ impl Builder {
         self.key_waits.window(count, sum_ns, place);
     }
 
-    /// Ends a window of beginnings of waits. A wait counts for the window before whose end
-    /// it was told, which may be a later one than that in which it began.
+    /// A window of beginnings of waits is opened, or the one that is open goes on in the
+    /// next interval; `at_ns` is of CLOCK_MONOTONIC. Where that is not told waits count for
+    /// the window before whose end they are.
+    pub fn lock_opens(&mut self, at_ns: u64) {
+        self.locks.opens(at_ns);
+    }
+
+    /// Ends a window of beginnings of waits.
     pub fn lock_window(&mut self, window: Watched) {
-        let place = self.lock_windows.end(window.observed_ns);
-        self.lock_tallies
-            .resize(self.locks.len().max(self.lock_tallies.len()), WaitTally::default());
-        for (tally, lock) in self.lock_tallies.iter_mut().zip(&self.locks) {
-            tally.window(lock.wait.count(), lock.wait.sum_ns(), place);
-        }
+        self.locks.window(window);
     }
 
     /// Waits of keys: how many, and how long they were.
@@ -341,7 +320,7 @@ impl Builder {
     pub fn close(&mut self, meta: SliceMeta) -> Slice {
         let windows = self.windows.count();
         let told = self.windows.close(meta.duration_ns, meta.observed_ns);
-        let locks_told = self.lock_windows.close(meta.duration_ns, meta.locks_observed_ns);
+        let locks_told = self.locks.told(meta.duration_ns, meta.locks_observed_ns);
         let mut tables = std::mem::take(&mut self.tables);
         tables.prune(&self.limits, &mut self.dropped);
         let maps = self.close_maps(told);
@@ -369,6 +348,7 @@ impl Builder {
             hits: meta.hits,
             probe_ns: meta.probe_ns,
             target_cpu_ns: meta.target_cpu_ns,
+            tasks: meta.tasks,
             lost,
             maps,
             locks: locks.into_iter().filter(|lock| !lock.is_empty()).collect(),
@@ -388,87 +368,47 @@ impl Builder {
 
     /// The waits of locks and of keys. The latter are told where operations of maps are.
     fn close_locks(&mut self, maps: Told, locks: Told, tables: &mut Tables) -> Vec<LockSlice> {
-        if locks == Told::Later {
-            self.tables.waiters = std::mem::take(&mut tables.waiters);
-            self.tables.holders = std::mem::take(&mut tables.holders);
-            self.tables.pairs = std::mem::take(&mut tables.pairs);
-            if let Some(scale) = maps.scale() {
-                self.scale_key_waits(tables, *scale, u64::MAX);
-            }
-            return self.take_open();
-        }
-        let mut all = std::mem::take(&mut self.locks);
-        all.iter_mut().zip(0..).for_each(|(slice, lock)| slice.lock = lock);
-        if let Some(scale) = locks.scale() {
-            self.scale_locks(&mut all, tables, scale);
-        } else {
-            self.lock_tallies = Vec::new();
-        }
+        let (mut all, rows) = self.locks.close(locks, &self.limits, &mut self.dropped);
+        tables.merge(&rows, &self.limits, &mut self.dropped);
+        tables.prune(&self.limits, &mut self.dropped);
+        let waits = all.iter().map(|lock| lock.wait.sum_ns()).fold(0, u64::saturating_add);
+        self.keyless_ns = self.keyless_ns.saturating_add(waits);
         match maps {
             Told::Exact => self.key_waits = WaitTally::default(),
             Told::Scaled(scale) => {
-                let sum =
-                    |of: fn(&LockSlice) -> u64| all.iter().map(of).fold(0, u64::saturating_add);
-                let waits = sum(|lock| lock.wait.sum_ns());
-                self.scale_key_waits(tables, scale, waits);
+                self.scale_key_waits(tables, scale);
                 for lock in &mut all {
                     lock.attributed_ns = scale.of(lock.attributed_ns).min(lock.wait.sum_ns());
                 }
             }
             // They stay with their locks until the next interval tells them.
             Told::Later => {
-                let told = all.iter_mut().map(|lock| LockSlice {
-                    lock: lock.lock,
-                    attributed_ns: std::mem::take(&mut lock.attributed_ns),
-                    ..LockSlice::default()
-                });
-                self.locks = told.collect();
+                for lock in &mut all {
+                    let attributed_ns = std::mem::take(&mut lock.attributed_ns);
+                    if let Some(kept) = self.locks.lock(lock.lock, &self.limits) {
+                        kept.attributed_ns = kept.attributed_ns.saturating_add(attributed_ns);
+                    }
+                }
+                return all;
             }
         }
+        let of_keys = tables.key_waits.iter().map(|(_, row)| row.sum_ns());
+        self.keyless_ns = of_keys.fold(self.keyless_ns, u64::saturating_sub);
         all
     }
 
-    fn scale_locks(&mut self, locks: &mut [LockSlice], tables: &mut Tables, scale: &Scale) {
-        self.lock_tallies.resize(locks.len().max(self.lock_tallies.len()), WaitTally::default());
-        let tallies = self.lock_tallies.iter();
-        let restless: Vec<Restless> = locks
-            .iter_mut()
-            .zip(tallies)
-            .map(|(lock, tally)| scale_lock(lock, tally, scale))
-            .collect();
-        let none = WaitTally::default().restless(0, scale);
-        scale_rows(tables, scale, |lock| restless.get(lock as usize).copied().unwrap_or(none));
-        self.lock_tallies.iter_mut().for_each(WaitTally::follow);
-    }
-
-    /// Scales waits of keys, but not beyond `most_ns`, which is all waits.
-    fn scale_key_waits(&mut self, tables: &mut Tables, scale: Scale, most_ns: u64) {
+    /// Scales waits of keys, but not beyond those of locks that have been told.
+    fn scale_key_waits(&mut self, tables: &mut Tables, scale: Scale) {
         let rows = tables.key_waits.iter().map(|(_, row)| (row.count(), row.sum_ns()));
         let (count, sum_ns) =
             rows.fold((0, 0_u64), |(n, ns), row| (row.0 + n, row.1.saturating_add(ns)));
         let restless = self.key_waits.restless(count, &scale);
-        let most = most_ns as f64 / sum_ns.max(1) as f64;
-        let scale = Scale { factor: scale.factor.min(most).max(1.0), ..scale };
+        let most = self.keyless_ns as f64 / sum_ns.max(1) as f64;
+        let scale = Scale { factor: scale.factor.min(most), ..scale };
         for (_, row) in tables.key_waits.rows_mut() {
             *row = restless.scaled(row, &scale);
         }
         self.key_waits.follow();
-    }
-
-    /// The waits that go on, of locks that are told later.
-    fn take_open(&mut self) -> Vec<LockSlice> {
-        let open = self.locks.iter_mut().zip(0..).map(|(kept, lock)| {
-            let open = LockSlice {
-                lock,
-                open: kept.open,
-                open_max_ns: kept.open_max_ns,
-                open_longest: kept.open_longest.clone(),
-                ..LockSlice::default()
-            };
-            kept.forget_open();
-            open
-        });
-        open.collect()
     }
 }
 
@@ -498,7 +438,7 @@ impl MapTable {
             for count in [&mut unreadable.memory, &mut unreadable.types] {
                 *count = counts.next(*count);
             }
-            self.tally.spread(seen.total(), scale)
+            self.tally.spread(seen.total(), seen.total(), scale)
         });
         self.tally.follow(if scale.is_some() { self.tally.last() } else { [0.0; 2] });
         (ops.all() > 0).then_some(MapSlice {
@@ -529,17 +469,4 @@ pub(super) fn add_lost(lost: &mut BTreeMap<String, u64>, reason: &str, count: u6
         let sum = lost.entry(reason.to_owned()).or_default();
         *sum = sum.saturating_add(count);
     }
-}
-
-/// The table of `id`, made where it is missing; `None` beyond `limit`.
-#[inline]
-fn entry<T: Default>(tables: &mut Vec<T>, id: u32, limit: usize) -> Option<&mut T> {
-    let index = id as usize;
-    if index >= tables.len() {
-        if index >= limit {
-            return None;
-        }
-        tables.resize_with(index + 1, T::default);
-    }
-    tables.get_mut(index)
 }

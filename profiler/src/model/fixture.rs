@@ -160,7 +160,7 @@ fn actor(stack: StackId, key: Option<&[u8]>) -> Actor {
 
 /// A wait of which nothing else is known.
 pub(crate) fn wait(lock: LockId, stack: StackId, ns: u64) -> WaitEvent {
-    WaitEvent { lock, stack, mode: None, task: 0, ns }
+    WaitEvent { lock, stack, mode: None, task: 0, start_ns: 0, ns }
 }
 
 /// Keys that have something special about them, with their true length.
@@ -228,6 +228,7 @@ fn slice(builder: &mut Builder, round: u64) -> Slice {
         hits: 2_900,
         probe_ns: 2_900 * 650,
         target_cpu_ns: Some(1_900_000_000),
+        tasks: Some(40),
         lost,
     });
     slice.maps[0].len = Some(37 + 20 * round);
@@ -255,6 +256,7 @@ fn mutex(builder: &mut Builder) {
             holder_mode: None,
             holder_task: 100 + number % 2,
             waiter,
+            start_ns: 0,
             ns,
         });
         builder.hold(0, 1_000_000 + number);
@@ -273,6 +275,7 @@ fn rw_mutex(builder: &mut Builder, round: u64) {
             holder_mode: Some(other),
             holder_task: 24,
             waiter: 1,
+            start_ns: 0,
             ns: ns + round,
         });
     }

@@ -181,7 +181,9 @@ impl WaitHist {
             max_ns: self.max_ns,
             margin: self.spread().map_or(0, |it| it.count.margin(self.count)),
             margin_ns: self.spread().map_or(0, |it| it.sum.margin(self.sum_ns)),
-            few: self.spread().is_some_and(|it| it.count.is_few(self.count)),
+            few: self
+                .spread()
+                .is_some_and(|it| it.count.is_few(self.count) || it.sum.is_few(self.sum_ns)),
         }
     }
 
@@ -195,7 +197,9 @@ impl WaitHist {
         Margins {
             margin: count_spread.margin(count),
             margin_ns: sum_spread.margin(sum_ns),
-            few: count_spread.is_few(count),
+            few: count_spread.is_few(count)
+                || sum_spread.is_few(sum_ns)
+                || (count == 0 && spread.count.variance > 0.0),
         }
     }
 

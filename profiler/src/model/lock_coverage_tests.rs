@@ -74,7 +74,7 @@ fn run(bursts: bool, seed: u64) -> (Session, [u64; 4]) {
             let end = if opens < end { end.max(now.min(end + GRACE)) } else { end };
             while let Some((_, ns)) = told.next_if(|wait| wait.0 <= end) {
                 let (stack, mode, task) = (0, Some(mode(ns)), 7);
-                builder.wait(&WaitEvent { lock: 0, stack, mode, task, ns });
+                builder.wait(&WaitEvent { lock: 0, stack, mode, task, start_ns: 0, ns });
             }
             // A window is told when its last wait has ended, or with the interval.
             if is_open && shuts <= end {

@@ -4,6 +4,7 @@
 //! the [`Builder`], their sum in a [`Session`], and the [`summary::Summary`]
 //! that every output is made of.
 
+mod bounds;
 mod builder;
 mod callers;
 #[cfg(test)]
@@ -12,7 +13,11 @@ mod coverage_tests;
 pub(crate) mod fixture;
 pub mod flame;
 pub mod hist;
+mod invariants;
+#[cfg(test)]
+mod invariants_tests;
 mod key_text;
+mod lock_builder;
 #[cfg(test)]
 mod lock_coverage_tests;
 pub(crate) mod names;

@@ -59,6 +59,17 @@ pub(crate) fn own_frame(stack: &[Frame]) -> Option<&Frame> {
     own.or(stack.first())
 }
 
+/// Why figures of a lock's waits are the most that is possible, where they are.
+pub(crate) fn bound(lock: &Lock, window: &Window) -> Option<String> {
+    Some(format!(
+        "insufficient samples: the estimate, {}, is more than the {} tasks that there are can wait in \
+         {}; what is shown is the most that is possible",
+        units::time(lock.estimate_ns?),
+        units::count(window.tasks?),
+        units::time(window.duration_ns)
+    ))
+}
+
 /// Go's names as short as they can be understood: without the directories of
 /// packages (`shop.Cart` for `example.com/acme/shop.Cart`), and with the shapes that
 /// generic code was compiled for as Go's own traces write them (`Set[...].Add`).

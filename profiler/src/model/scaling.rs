@@ -30,13 +30,14 @@ impl WaitTally {
         self.sum.follow(self.sum.last());
     }
 
-    fn spread(&self, count: u64, scale: &Scale) -> WaitSpread {
-        WaitSpread { count: self.count.spread(count, scale), sum: self.sum.spread(count, scale) }
+    fn spread(&self, count: u64, sum_ns: u64, scale: &Scale) -> WaitSpread {
+        let sum = self.sum.spread(sum_ns, count, scale);
+        WaitSpread { count: self.count.spread(count, count, scale), sum }
     }
 
     /// How much more restless than one by one the waits came, of which there were `count`.
     pub(super) fn restless(&self, count: u64, scale: &Scale) -> Restless {
-        let Spread { variance, degrees, .. } = self.count.spread(count, scale);
+        let Spread { variance, degrees, .. } = self.count.spread(count, count, scale);
         let alone = one_by_one(count as f64, scale);
         let times = if alone > 0.0 { (f64::from(variance) / alone).max(1.0) } else { 1.0 };
         Restless { times, degrees: degrees.max(1.0) }
@@ -56,6 +57,11 @@ pub(super) struct Restless {
 }
 
 impl Restless {
+    /// Of waits of which nothing is known.
+    pub(super) fn none(scale: &Scale) -> Self {
+        WaitTally::default().restless(0, scale)
+    }
+
     fn spread(&self, waits: &WaitHist, scale: &Scale) -> WaitSpread {
         let seen = u32::try_from(waits.count()).unwrap_or(u32::MAX);
         let of = |sum| Spread {
@@ -74,7 +80,7 @@ impl Restless {
 /// Scales a lock, but for what belongs to keys and for open waits.
 pub(super) fn scale_lock(lock: &mut LockSlice, tally: &WaitTally, scale: &Scale) -> Restless {
     let restless = tally.restless(lock.wait.count(), scale);
-    let spread = tally.spread(lock.wait.count(), scale);
+    let spread = tally.spread(lock.wait.count(), lock.wait.sum_ns(), scale);
     lock.wait = lock.wait.scaled(scale, spread);
     lock.hold = restless.scaled(&lock.hold, scale);
     let mut counts = Rounding::new(scale);
@@ -83,6 +89,16 @@ pub(super) fn scale_lock(lock: &mut LockSlice, tally: &WaitTally, scale: &Scale)
     }
     lock.blamed_ns = scale.of(lock.blamed_ns);
     restless
+}
+
+/// Scales a lock's waits by themselves, without windows to compare.
+pub(super) fn scale_whole(lock: &mut LockSlice, restless: Restless, scale: &Scale) {
+    lock.wait = restless.scaled(&lock.wait, scale);
+    let mut counts = Rounding::new(scale);
+    for waits in [&mut lock.read, &mut lock.write] {
+        scale_waits(waits, scale, &mut counts);
+    }
+    lock.blamed_ns = scale.of(lock.blamed_ns);
 }
 
 fn scale_waits(waits: &mut Waits, scale: &Scale, counts: &mut Rounding) {

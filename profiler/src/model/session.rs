@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use probe_ebpf::Op;
+
 use super::builder::{Limits, add_lost, lost};
 use super::callers::Callers;
 use super::past::Past;
@@ -25,6 +27,9 @@ const HISTORY: usize = 120;
 
 /// Maps whose size over time is kept: two kilobytes each.
 const MOST_SIZED: MapId = 1024;
+
+/// Inserts that may happen between an interval's end and the reading of a map's length.
+const MOMENT_INSERTS: u64 = 10_000;
 
 /// Most keys of one map that [`Session::last_summary`] can tell.
 pub const LAST_KEYS: usize = 500;
@@ -230,6 +235,8 @@ pub(super) struct Sum {
     pub(super) probe_ns: u64,
     /// Probe and CPU time of those slices for which the latter is known.
     pub(super) cpu: Option<(u64, u64)>,
+    /// The most that a slice knows.
+    pub(super) tasks: Option<u64>,
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) maps: BTreeMap<MapId, MapSum>,
     pub(super) locks: BTreeMap<LockId, LockSlice>,
@@ -245,6 +252,8 @@ pub(super) struct MapSum {
     pub(super) unreadable: UnreadableKeys,
     /// Elements at the end of the first and of the newest interval that knew.
     pub(super) len: Option<(u64, u64)>,
+    /// Whether that is of several maps, one after the other in the same memory.
+    pub(super) is_another: bool,
     /// Of a map that has a length; the first [`MOST_SIZED`] of them.
     pub(super) sizes: Sizes,
     pub(super) keys: SpaceSaving,
@@ -271,6 +280,7 @@ impl Sum {
             hits: 0,
             probe_ns: 0,
             cpu: None,
+            tasks: None,
             lost: BTreeMap::new(),
             maps: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -284,6 +294,7 @@ impl Sum {
         if self.slices == 0 {
             self.start_unix_ns = slice.start_unix_ns;
         }
+        self.tasks = self.tasks.max(slice.tasks);
         self.slices += 1;
         for (mine, theirs) in [
             (&mut self.duration_ns, slice.duration_ns),
@@ -352,6 +363,7 @@ impl Sum {
             hits: self.hits,
             probe_ns: self.probe_ns,
             target_cpu_ns: self.cpu.filter(|_| cpu_known).map(|(_, cpu)| cpu),
+            tasks: self.tasks,
             lost: self.lost,
             maps: self.maps.into_iter().map(map).collect(),
             locks: self.locks.into_values().filter(|lock| !lock.is_empty()).collect(),
@@ -369,6 +381,11 @@ impl Sum {
         sum.ops.add(&map.ops);
         sum.unreadable.add(&map.unreadable);
         if let Some(len) = map.len {
+            // More than it gained is another map in its memory. It is read a moment after the
+            // interval, and of an estimate little is known.
+            let gain = map.ops.get(Op::Insert).saturating_mul(2).saturating_add(MOMENT_INSERTS);
+            sum.is_another |= map.spread.is_none()
+                && sum.len.is_some_and(|(_, before)| len > before.saturating_add(gain));
             let first = sum.len.map_or(len, |(first, _)| first);
             sum.len = Some((first, len));
             if map.map < MOST_SIZED {

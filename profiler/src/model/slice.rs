@@ -243,6 +243,9 @@ pub struct Slice {
     pub probe_ns: u64,
     /// CPU time the target used, ns, where it could be read.
     pub target_cpu_ns: Option<u64>,
+    /// Goroutines, elsewhere threads, that there can be at a time, where it could be read:
+    /// no more of them can have waited at once.
+    pub tasks: Option<u64>,
     /// Events that did not arrive or did not fit, by reason.
     pub lost: BTreeMap<String, u64>,
     /// Maps.

@@ -207,20 +207,36 @@ impl Tally {
         *self = Self { last, follows: true, ..Self::default() };
     }
 
-    /// What is known of the figure once it is scaled; `events` is how many events it is
+    /// What is known of the figure once it is scaled. `total` is the figure before that, of
+    /// which a part may have come after the last window; `events` is how many events it is
     /// made of.
-    pub(super) fn spread(&self, events: u64, scale: &Scale) -> Spread {
+    pub(super) fn spread(&self, total: u64, events: u64, scale: &Scale) -> Spread {
+        let beyond = scale.factor * (scale.factor - 1.0);
+        if scale.pairs == 0 {
+            // One window tells nothing of others: all in it may have come at once.
+            let seen = u32::try_from(events).unwrap_or(u32::MAX);
+            return Spread { seen, variance: narrow(beyond * square(total as f64)), degrees: 0.0 };
+        }
+        let mut spread = self.of_windows(events, scale);
+        let rest = total.saturating_sub(self.sum);
+        if rest > 0 {
+            // And what was seen in no window may have, too.
+            let variance = beyond * square(rest as f64);
+            spread.add(&Spread { seen: 0, variance: narrow(variance), degrees: 1.0 });
+        }
+        spread
+    }
+
+    /// The same of what came in windows.
+    fn of_windows(&self, events: u64, scale: &Scale) -> Spread {
         let seen = u32::try_from(events).unwrap_or(u32::MAX);
         // What is not in windows is that much less certain.
         let factor = scale.factor * scale.factor * (1.0 - 1.0 / scale.factor);
-        if scale.pairs == 0 {
-            // One window tells nothing of others: all in it may have come at once.
-            let sum = self.sum as f64;
-            return Spread { seen, variance: narrow(factor * sum * sum), degrees: 0.0 };
-        }
         let pairs = f64::from(scale.pairs);
-        // Not even regular events are certain to less than one of them.
-        let least = if events > 0 { 0.5 } else { 0.0 };
+        // Not even regular events are certain to less than one of them, which is as much as
+        // each has of the figure.
+        let each = self.sum as f64 / events.max(1) as f64;
+        let least = if events > 0 { 0.5 * square(each) } else { 0.0 };
         let first = self.firsts / pairs;
         let mut variance = first;
         if scale.triples > 0 {
@@ -251,6 +267,16 @@ pub(super) struct Scale {
 }
 
 impl Scale {
+    /// A factor of which nothing else is known.
+    pub(super) fn by(factor: f64) -> Self {
+        Self { factor, windows: 0, pairs: 0, triples: 0 }
+    }
+
+    /// The figure scaled down, to whole events below.
+    pub(super) fn down(&self, figure: u64) -> u64 {
+        (figure as f64 * self.factor) as u64
+    }
+
     /// The figure scaled, to whole events.
     pub(super) fn of(&self, figure: u64) -> u64 {
         (figure as f64 * self.factor).round() as u64

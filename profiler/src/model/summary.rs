@@ -22,7 +22,7 @@ pub struct Summary {
     pub target: Target,
     /// When, and how completely.
     pub window: Window,
-    /// Maps, most operations first.
+    /// Maps, most operations first; those that are internal come last.
     pub maps: Vec<Map>,
     /// Locks, longest total wait first.
     pub locks: Vec<Lock>,
@@ -76,6 +76,10 @@ pub struct Window {
     pub lost: BTreeMap<String, u64>,
     /// What profiling cost the target.
     pub cost: Cost,
+    /// Goroutines, elsewhere threads, that there could be at a time: no more can have waited
+    /// at once. Absent where it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tasks: Option<u64>,
     /// How much of all waits is told of keys and of holders; absent where nobody
     /// waited.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -174,6 +178,9 @@ pub struct Map {
     /// What a person would call it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
+    /// Only the runtime, reflection or an encoder uses it, for itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub internal: bool,
     /// Its operations.
     pub ops: Ops,
     /// How far `ops` in all may be off (95%), in operations; absent when exact.
@@ -200,6 +207,10 @@ pub struct Map {
     /// Its keys, most operations first: those with most operations, and those with
     /// most waits and blame.
     pub keys: Vec<Key>,
+    /// Keys of which fewer operations were counted than may have been missed: such a row
+    /// would say nothing. They are not in `keys`, unless they have waits or blame.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub other_keys: Option<OtherKeys>,
     /// Distinct keys that were tracked, of which `keys` may be the first few.
     pub keys_tracked: u64,
     /// No key that was not tracked has more operations than this; absent when all were.
@@ -210,6 +221,15 @@ pub struct Map {
     /// The stacks of some of its operations, most operations first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stacks: Vec<OpStack>,
+}
+
+/// Keys of which little is known, together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherKeys {
+    /// How many.
+    pub keys: u64,
+    /// Operations that were counted on them.
+    pub ops: u64,
 }
 
 /// The size of a map at the end of a part of the run.
@@ -310,6 +330,11 @@ pub struct Lock {
     pub maps: Vec<String>,
     /// Waits that ended.
     pub wait: H,
+    /// What the sampling windows alone say of `wait.sum_ns`, ns, where all tasks of the
+    /// process together cannot have waited for so long: then all figures of the lock's waits
+    /// are the most that is possible, and rest on insufficient samples.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub estimate_ns: Option<u64>,
     /// The distribution behind `wait`, for drawing; may be empty.
     #[serde(skip)]
     pub wait_hist: WaitHist,
@@ -418,7 +443,7 @@ pub struct Holder {
     /// In which way the lock was held; absent where it knows only one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mode: Option<Mode>,
-    /// Waits, or parts of them, that are charged to it.
+    /// Waits that are charged to it, in part or whole; at most so many.
     pub count: u64,
     /// Their sum, ns.
     pub blame_ns: u64,
@@ -453,9 +478,9 @@ pub struct Pair {
     pub holder: Party,
     /// Who waited meanwhile.
     pub waiter: Party,
-    /// Waits, or parts of them.
+    /// Waits of which this is a part or all; at most so many.
     pub count: u64,
-    /// Their sum, ns.
+    /// How long in all they are this, ns.
     pub wait_ns: u64,
     /// How far both may be off.
     #[serde(flatten)]

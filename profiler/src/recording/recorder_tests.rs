@@ -49,13 +49,14 @@ fn busy(at: u64, keys: std::ops::Range<u64>) -> (Definitions, Slice) {
         builder.key_wait(0, &key, number);
     }
     let stack = at as u32;
-    builder.wait(&WaitEvent { lock: 0, stack, mode: None, task: at, ns: 1000 + at });
+    builder.wait(&WaitEvent { lock: 0, stack, mode: None, task: at, start_ns: 0, ns: 1000 + at });
     builder.blame(&BlameEvent {
         lock: 0,
         holder: stack,
         holder_mode: None,
         holder_task: 1,
         waiter: stack,
+        start_ns: 0,
         ns: 1000 + at,
     });
     let mut names = Definitions::default();

@@ -22,7 +22,7 @@ use super::{
     bill::{Bill, Spent},
     clock::Clock,
     follow::{Era, Wanted},
-    lengths::Lengths,
+    lengths::{HEADER, Layout, Lengths},
     readers::Intake,
     resolver::TargetResolver,
     watch::Watch,
@@ -33,7 +33,7 @@ use crate::{
     kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Shared},
     model::{Builder, Limits, LockId, MapId, Slice, SliceMeta, StackId, Watched},
     placement::Plan,
-    target::Target,
+    target::{Target, TaskCount},
 };
 
 /// Pause between two looks at the rings.
@@ -60,6 +60,12 @@ pub(super) struct Collector {
     pub(super) decoder: Decoder<TargetResolver>,
     pub(super) tally: Tally,
     lengths: Lengths,
+    /// How its maps lie in memory; asked for with the first slice.
+    pub(super) map_layout: Option<Layout>,
+    /// Where the program's tasks are counted; asked for with the first slice.
+    pub(super) task_count: Option<TaskCount>,
+    /// How many there were last.
+    tasks: Option<u64>,
     pub(super) plan: Plan,
     pub(super) wanted: Wanted,
     pub(super) era: Era,
@@ -177,6 +183,9 @@ impl Collector {
             decoder,
             tally: Tally::new(options.limits),
             lengths: Lengths::default(),
+            map_layout: None,
+            task_count: None,
+            tasks: None,
             plan,
             wanted,
             era: Era::default(),
@@ -349,7 +358,15 @@ impl Collector {
         definitions.frames.extend(self.decoder.definitions().frames);
         self.lengths.define(&definitions);
         let target = &self.decoder.resolver().target;
-        self.lengths.fill(&mut slice, |address| target.live_u64(address));
+        let layout = self.map_layout.get_or_insert_with(|| {
+            let modules = target.modules().iter();
+            let functions: Vec<_> = modules.flat_map(|module| module.image.functions()).collect();
+            Layout::of(functions.iter().map(|function| &*function.name))
+        });
+        self.lengths.fill(&mut slice, *layout, |address| {
+            let mut header = [0; HEADER];
+            target.read_live(address, &mut header).then_some(header)
+        });
         self.era.mark(&mut definitions, &mut slice);
         let update =
             Update::Interval { definitions: Box::new(definitions), slice: Box::new(slice) };
@@ -388,6 +405,9 @@ impl Collector {
         let spent = self.bill.read();
         let Spent { hits, ns: probe_ns } = spent.since(std::mem::replace(&mut self.spent, spent));
         let cpu_ns = self.decoder.resolver().target.cpu_ns();
+        let target = &self.decoder.resolver().target;
+        let count = self.task_count.get_or_insert_with(|| TaskCount::of(target));
+        self.tasks = count.read(target).or(self.tasks);
         let target_cpu_ns = cpu_ns.zip(self.cpu_ns).map(|(now, before)| now.saturating_sub(before));
         let meta = SliceMeta {
             start_unix_ns: self.clock.unix_ns(self.slice_began),
@@ -398,6 +418,7 @@ impl Collector {
             hits,
             probe_ns,
             target_cpu_ns,
+            tasks: self.tasks,
             lost,
         };
         self.counts = counts;

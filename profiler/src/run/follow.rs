@@ -90,6 +90,7 @@ impl Collector {
         let untested = target.untested().fold(String::new(), |all, text| all + "; " + &text);
         self.era.next();
         self.planned = target.modules().len();
+        (self.task_count, self.map_layout) = (None, None);
         self.decoder.go_on(&plan, TargetResolver::new(target));
         self.plan = plan;
         match self.attach() {

@@ -427,6 +427,9 @@ impl Collector {
     fn open(&mut self, kind: Kind) -> Instant {
         self.watch.number += 1;
         let (number, spent, cpu_ns) = (self.watch.number, self.spent(kind), self.cpu_ns());
+        if kind == Kind::Locks {
+            self.tally.builder.lock_opens(monotonic_ns());
+        }
         // With nothing in between, since it would count as watched.
         let since = Instant::now();
         set_gate(&self.shared, kind, number);
@@ -540,6 +543,10 @@ impl Collector {
         }
         if let Some(window) = lock_window {
             self.tally.lock_window(window);
+        }
+        if self.watch.locks.opened.is_some() {
+            // What goes on is the next interval's from here on.
+            self.tally.builder.lock_opens(monotonic_ns());
         }
         match (self.watch.maps.is_used(), self.watch.locks.is_used()) {
             (false, _) => [locks, locks],

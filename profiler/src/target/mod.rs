@@ -21,6 +21,7 @@ mod proc_fs;
 mod process;
 mod symbolize;
 mod symbols;
+mod tasks;
 mod versions;
 
 pub use error::{ImageError, TargetError};
@@ -36,3 +37,4 @@ pub use memory::ReadMemory;
 pub use proc_fs::{Found, find_by_name};
 pub use process::{Module, Runtime, Target};
 pub use symbolize::{AddressKind, Frame, Symbolizer};
+pub(crate) use tasks::TaskCount;

@@ -62,7 +62,7 @@ pub(super) struct Stat {
     flags: u64,
     /// CPU time of all its threads in clock ticks.
     pub(super) cpu_ticks: u64,
-    threads: u64,
+    pub(super) threads: u64,
     /// Start in clock ticks since boot: tells a reused pid.
     pub(super) start: u64,
 }

@@ -417,6 +417,11 @@ impl Target {
         Some(ticks.saturating_mul(1_000_000_000 / per_second.max(1) as u64))
     }
 
+    /// Its threads.
+    pub(super) fn threads(&self) -> Option<u64> {
+        self.pid.and_then(Stat::read).map(|stat| stat.threads)
+    }
+
     /// The module loaded at a process' address and the file's address for it.
     pub fn locate(&self, address: u64) -> Option<(usize, u64)> {
         let mut modules = self.modules.iter().enumerate();

@@ -82,7 +82,7 @@ impl SpaceSaving {
             if tally.last().into_iter().any(|count| count > 0.0) {
                 self.side.before.push((row.key.clone(), tally.last()));
             }
-            row.spread = Some(Box::new(tally.spread(row.ops.total(), scale)));
+            row.spread = Some(Box::new(tally.spread(row.ops.total(), row.ops.total(), scale)));
             for (count, rounding) in row.ops.0.iter_mut().zip(&mut rounding) {
                 *count = rounding.next(*count);
             }

@@ -32,6 +32,7 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
         label: info.and_then(|info| info.label.clone()),
         maps: pairs.maps(),
         wait: lock.wait.h(),
+        estimate_ns: None,
         wait_hist: lock.wait.clone(),
         hold_hist: lock.hold.clone(),
         read: told(&lock.read),
@@ -40,7 +41,7 @@ pub(super) fn summary(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) ->
         attributed_ns: lock.attributed_ns.min(lock.wait.sum_ns()),
         blamed_ns: lock.blamed_ns,
         waiters: waiters(naming, tables, lock, &pairs),
-        holders: holders(naming, tables, id),
+        holders: holders(naming, tables, lock),
         pairs: pairs.summaries(naming, &lock.wait),
         open_waits: lock.open,
         open_max_ns: lock.open_max_ns,
@@ -79,7 +80,7 @@ impl<'a> Pairs<'a> {
         let pair = |(&(holder, waiter), sum): (&(Who<'_>, Who<'_>), &WaitSum)| Pair {
             holder: naming.party(holder),
             waiter: naming.party(waiter),
-            count: sum.count,
+            count: sum.count.min(all.count()),
             wait_ns: sum.wait_ns,
             margins: all.margins_of(sum.count, sum.wait_ns),
         };
@@ -115,15 +116,22 @@ impl<'a> Keys<'a> {
         self.0.entry(key).or_default().add(&Waits { count, wait_ns, ..Waits::default() });
     }
 
-    fn summaries(&self, naming: &Naming<'_>) -> Vec<KeyPart> {
+    /// Of a stack that has `whole_ns`: where tables overflow, rows of keys may have stayed of
+    /// which those of the stack have gone.
+    fn summaries(&self, naming: &Naming<'_>, whole_ns: u64) -> Vec<KeyPart> {
+        let mut rest_ns = whole_ns;
         let mut keys: Vec<_> = self.0.iter().collect();
         keys.sort_by_key(|(_, sum)| Reverse((sum.wait_ns, sum.count)));
         keys.truncate(MOST_KEYS);
-        let part = |(key, sum): (&&MapKey, &WaitSum)| KeyPart {
-            map: map_id(key.map),
-            key: naming.key_text(key.map, &key.key),
-            count: sum.count,
-            wait_ns: sum.wait_ns,
+        let part = |(key, sum): (&&MapKey, &WaitSum)| {
+            let wait_ns = sum.wait_ns.min(rest_ns);
+            rest_ns -= wait_ns;
+            KeyPart {
+                map: map_id(key.map),
+                key: naming.key_text(key.map, &key.key),
+                count: sum.count,
+                wait_ns,
+            }
         };
         keys.into_iter().map(part).collect()
     }
@@ -158,14 +166,18 @@ fn waiters(
         wait_ns: waits.wait_ns,
         margins: lock.wait.margins_of(waits.count, waits.wait_ns),
         goroutines: waits.tasks.as_slice().to_vec(),
-        keys: keys.get(&stack).map(|keys| keys.summaries(naming)).unwrap_or_default(),
+        keys: keys
+            .get(&stack)
+            .map(|keys| keys.summaries(naming, waits.wait_ns))
+            .unwrap_or_default(),
     };
     stacks.into_iter().map(waiter).collect()
 }
 
 /// Stacks that read the same are one, whatever their keys; ties are broken by the
 /// lowest id.
-fn holders(naming: &Naming<'_>, tables: &Tables, id: LockId) -> Vec<Holder> {
+fn holders(naming: &Naming<'_>, tables: &Tables, lock: &LockSlice) -> Vec<Holder> {
+    let id = lock.lock;
     let mut stacks: BTreeMap<(Option<StackId>, Option<Mode>), (Blamed, Keys<'_>)> = BTreeMap::new();
     let all = (id, 0, None)..=(id, ActorId::MAX, Some(Mode::Write));
     for ((_, holder, mode), blamed) in tables.holders.range(all) {
@@ -184,11 +196,12 @@ fn holders(naming: &Naming<'_>, tables: &Tables, id: LockId) -> Vec<Holder> {
         .map(|((stack, mode), (sum, keys))| Holder {
             stack: stack.map(|stack| naming.stack_frames(stack)).unwrap_or_default(),
             mode: mode.map(Into::into),
-            count: sum.blame.count(),
+            // A wait has one part for each of the stack's keys.
+            count: sum.blame.count().min(lock.wait.count()),
             blame_ns: sum.blame.sum_ns(),
             margins: sum.blame.margins_of(sum.blame.count(), sum.blame.sum_ns()),
             goroutines: sum.tasks.as_slice().to_vec(),
-            keys: keys.summaries(naming),
+            keys: keys.summaries(naming, sum.blame.sum_ns()),
         })
         .collect()
 }

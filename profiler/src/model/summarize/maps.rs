@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use probe_ebpf::{CALLER_NOT_SAMPLED, CALLERS_PER_TICK, Op, STACKS_PER_TICK};
 
 use super::naming::{Naming, UNKNOWN, first_key, hex, map_id, nameless};
+use crate::catalog;
 use crate::model::callers::{Callers, OTHER};
 use crate::model::hist::WaitHist;
 use crate::model::key_text::is_cut;
@@ -13,7 +14,7 @@ use crate::model::sample::{Counts, Sample, margin};
 use crate::model::session::MapSum;
 use crate::model::sizes::Size;
 use crate::model::spread::Spread;
-use crate::model::summary::{Caller, Key, Map, MapSize, OpStack};
+use crate::model::summary::{Caller, Key, Map, MapSize, OpStack, OtherKeys};
 use crate::model::{self, Frame, MapId, MapKey, StackId, Tables, UnreadableKeys, slice};
 
 /// What stands for call sites beyond the limit.
@@ -31,6 +32,8 @@ pub(super) fn summary(
     let info = naming.map(id);
     let UnreadableKeys { memory, types } = map.unreadable;
     let len = plausible_len(map);
+    let callers = caller_summaries(naming, &map.callers, &All::of(map), Some(&map.sample));
+    let (keys, other_keys) = key_summaries(naming, tables, id, map, keys);
     let unreadable = [("memory", memory), ("type", types)].into_iter().filter(|(_, n)| *n > 0);
     Map {
         id: map_id(id),
@@ -38,6 +41,7 @@ pub(super) fn summary(
         kind: info.map_or_else(|| UNKNOWN.to_owned(), |info| info.kind.clone()),
         type_name: info.and_then(|info| info.type_name.clone()),
         label: info.and_then(|info| info.label.clone()),
+        internal: is_internal(&callers),
         ops: map.ops.into(),
         margin: map.spread.map_or(0, |it| it.margin(map.ops.total())),
         few: map.spread.is_some_and(|it| it.is_few(map.ops.total())),
@@ -46,12 +50,20 @@ pub(super) fn summary(
         sizes: if len.is_some() { size_summaries(map) } else { Vec::new() },
         unreadable_keys: memory.saturating_add(types),
         unreadable: unreadable.map(|(reason, n)| (reason.to_owned(), n)).collect(),
-        keys: key_summaries(naming, tables, id, map, keys),
+        keys,
+        other_keys: (other_keys.keys > 0).then_some(other_keys),
         keys_tracked: map.keys_tracked.unwrap_or(map.keys.len() as u64),
         keys_floor: map.keys_floor.unwrap_or(map.keys.floor()),
-        callers: caller_summaries(naming, &map.callers, &All::of(map), Some(&map.sample)),
+        callers,
         stacks: stack_summaries(naming, tables, id, map),
     }
+}
+
+/// Whether nobody but the runtime, reflection or an encoder uses a map: there is nothing that
+/// the program could do about it.
+fn is_internal(callers: &[Caller]) -> bool {
+    let mut frames = callers.iter().flat_map(|caller| &caller.frames);
+    !callers.is_empty() && frames.all(|frame| catalog::is_internal(&frame.function))
 }
 
 /// Where the map changed at all.
@@ -73,7 +85,8 @@ fn size_summaries(map: &MapSum) -> Vec<MapSize> {
 /// A map's elements at first and at the end, unless it has gained more than were
 /// inserted: then the map is gone, and something else lies in its memory.
 fn plausible_len(map: &MapSum) -> Option<(u64, u64)> {
-    map.len.filter(|(first, now)| now.saturating_sub(*first) <= map.ops.get(Op::Insert))
+    let inserts = map.ops.get(Op::Insert);
+    map.len.filter(|(first, now)| !map.is_another && now.saturating_sub(*first) <= inserts)
 }
 
 /// A key in the order of the table: its bytes and true length.
@@ -102,13 +115,19 @@ fn key_summaries(
     id: MapId,
     map: &MapSum,
     keys: usize,
-) -> Vec<Key> {
+) -> (Vec<Key>, OtherKeys) {
     type Row<'a> = (Name<'a>, slice::Ops, u64, Option<Spread>);
     let by_ops = |a: &Row, b: &Row| b.1.total().cmp(&a.1.total()).then_with(|| a.0.cmp(&b.0));
     let times = times(naming, tables, id);
     let mut slowest = slowest(&times, keys);
     let mut rows: Vec<Row> = Vec::new();
+    let mut unsure = OtherKeys::default();
     for ((bytes, len, ops, error), spread) in map.keys.iter().zip(map.keys.spreads()) {
+        if error > 0 && error >= ops.total() && !times.contains_key(&(bytes, len)) {
+            unsure.keys += 1;
+            unsure.ops = unsure.ops.saturating_add(ops.total());
+            continue;
+        }
         rows.push(((bytes, len), ops, error, spread));
         // All rows at once would take as much memory as the table itself.
         if rows.len() >= keys.saturating_mul(2).saturating_add(ROWS_AT_ONCE) {
@@ -133,7 +152,8 @@ fn key_summaries(
     rows.extend(slowest.into_keys().map(|name| (name, slice::Ops::default(), floor, None)));
     rows.sort_unstable_by(by_ops);
     let total = map.ops.total().max(1) as f64;
-    rows.into_iter()
+    let rows = rows
+        .into_iter()
         .map(|((bytes, len), ops, error, spread)| {
             let key = model::Key { bytes: bytes.into(), len };
             let times = times.get(&(bytes, len)).copied().unwrap_or_default();
@@ -156,7 +176,8 @@ fn key_summaries(
                 callers,
             }
         })
-        .collect()
+        .collect();
+    (rows, unsure)
 }
 
 /// All operations of a map or of a key.
@@ -246,8 +267,9 @@ fn caller_summaries(
         let first = callers.iter().map(|(address, _)| *address).min();
         let counts = all.counts(&here, &sampled);
         let margin = margin(counts, CALLERS_PER_TICK, sample.map(|it| (it, &callers[..])));
-        let ops = counts.scaled().into();
-        (here.total(), first, Caller { frames, ops, margin, few: counts.is_few() })
+        let scaled = counts.scaled();
+        let few = counts.is_few() || (margin > 0 && margin >= scaled.total());
+        (here.total(), first, Caller { frames, ops: scaled.into(), margin, few })
     });
     let mut places: Vec<_> = places.collect();
     places.sort_by_key(|(sampled, first, _)| (Reverse(*sampled), *first));

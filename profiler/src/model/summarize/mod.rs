@@ -9,27 +9,31 @@ mod naming;
 
 use std::cmp::Reverse;
 
+use super::bounds::Bounded;
 use super::session::Sum;
 use super::summary::{
     Attribution, Cost, Lock, Map, Mode, Ops, Runtime, SCHEMA, Summary, Target, Window,
 };
-use super::{Definitions, LockSlice, TargetInfo, slice};
+use super::{Definitions, LockSlice, Tables, TargetInfo, slice};
 use crate::decode;
 pub(super) use naming::{Naming, lock_id, map_id};
 
 /// The summary of `sum` with at most `keys` keys of each map by operations, and as
 /// many by waits.
 pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys: usize) -> Summary {
-    let naming = Naming::new(names, &sum.tables);
+    let Bounded { locks, tables, estimates } = Bounded::of(sum);
+    let tables: &Tables = &tables;
+    let naming = Naming::new(names, tables);
     // Both are in the order of their ids, and the sort is stable.
-    let mut maps: Vec<Map> = sum
-        .maps
-        .iter()
-        .map(|(&id, map)| maps::summary(&naming, &sum.tables, id, map, keys))
-        .collect();
-    maps.sort_by_key(|map| Reverse(map.ops.total()));
-    let mut locks: Vec<Lock> =
-        sum.locks.values().map(|lock| locks::summary(&naming, &sum.tables, lock)).collect();
+    let mut maps: Vec<Map> =
+        sum.maps.iter().map(|(&id, map)| maps::summary(&naming, tables, id, map, keys)).collect();
+    maps.sort_by_key(|map| (map.internal, Reverse(map.ops.total())));
+    let window = window(target, sum, locks.values());
+    let of_lock = |lock: &LockSlice| {
+        let estimate_ns = estimates.get(&lock.lock).copied();
+        Lock { estimate_ns, ..locks::summary(&naming, tables, lock) }
+    };
+    let mut locks: Vec<Lock> = locks.values().map(of_lock).collect();
     locks.sort_by_key(|lock| Reverse(lock.wait.sum_ns));
     let runtimes = target.runtimes.iter();
     Summary {
@@ -41,14 +45,18 @@ pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys:
                 .map(|(name, version)| Runtime { name: name.clone(), version: version.clone() })
                 .collect(),
         },
-        window: window(target, sum),
+        window,
         maps,
         locks,
         findings: Vec::new(),
     }
 }
 
-fn window(target: &TargetInfo, sum: &Sum) -> Window {
+fn window<'a>(
+    target: &TargetInfo,
+    sum: &Sum,
+    locks: impl Iterator<Item = &'a LockSlice>,
+) -> Window {
     let share = |(probe, cpu): (u64, u64)| (cpu > 0).then(|| (probe as f64 / cpu as f64).min(1.0));
     Window {
         start_unix_ns: sum.start_unix_ns,
@@ -65,7 +73,8 @@ fn window(target: &TargetInfo, sum: &Sum) -> Window {
             hit_ns: Some(target.hit_ns).filter(|ns| *ns > 0),
             max_share: target.max_overhead_ppm.map(|ppm| f64::from(ppm) / 1e6),
         },
-        attribution: attribution(sum.locks.values()),
+        tasks: sum.tasks,
+        attribution: attribution(locks),
         not_included: target.not_included.clone(),
     }
 }

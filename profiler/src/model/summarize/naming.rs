@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalog::KeyFormat;
+use crate::catalog::{KeyFormat, is_runtime};
 use crate::model::key_text::key_text;
 use crate::model::summary::Party;
 use crate::model::{
@@ -18,7 +18,7 @@ pub(super) const UNKNOWN: &str = "unknown";
 /// The names of one run.
 pub(in crate::model) struct Naming<'a> {
     names: &'a Definitions,
-    /// Of stacks that read the same, the lowest id.
+    /// Of stacks that read the same, one.
     stacks: HashMap<StackId, StackId>,
     /// Others' waits while a lock was held for a key.
     blame: BTreeMap<&'a MapKey, WaitHist>,
@@ -41,13 +41,7 @@ enum Place<'a> {
 
 impl<'a> Naming<'a> {
     pub(super) fn new(names: &'a Definitions, tables: &'a Tables) -> Self {
-        let mut lowest: HashMap<Vec<Place<'a>>, StackId> = HashMap::new();
-        let mut stacks = HashMap::new();
-        // In the order of their ids, so that the first is the lowest.
-        for (&stack, addresses) in &names.stacks {
-            let places = addresses.iter().flat_map(|&address| places(names, address)).collect();
-            stacks.insert(stack, *lowest.entry(places).or_insert(stack));
-        }
+        let stacks = alike(names);
         let mut naming = Self { names, stacks, blame: BTreeMap::new() };
         for ((_, holder, _), blamed) in tables.holders.iter() {
             if let Some(key) = naming.who(*holder).key {
@@ -119,6 +113,37 @@ impl<'a> Naming<'a> {
         };
         places(self.names, address).map(frame).collect()
     }
+}
+
+/// Of stacks that read the same one, which says most: what the runtime does outside of the
+/// program's own code is not read in all of them.
+fn alike(names: &Definitions) -> HashMap<StackId, StackId> {
+    let all: Vec<(StackId, Vec<Place<'_>>)> = names
+        .stacks
+        .iter()
+        .map(|(&stack, addresses)| {
+            (stack, addresses.iter().flat_map(|&address| places(names, address)).collect())
+        })
+        .collect();
+    let is_own = |place: &Place<'_>| match place {
+        Place::Frame(frame) => !is_runtime(&frame.function),
+        Place::Address(_) => true,
+    };
+    let read = |places: &[Place<'_>]| {
+        places.iter().rposition(is_own).map_or(places.len(), |last| last + 1)
+    };
+    let mut best: HashMap<&[Place<'_>], (StackId, usize)> = HashMap::new();
+    // In the order of their ids, so that of equal ones the first stays.
+    for (stack, places) in &all {
+        let best = best.entry(&places[..read(places)]).or_insert((*stack, places.len()));
+        if places.len() > best.1 {
+            *best = (*stack, places.len());
+        }
+    }
+    let of = |(stack, places): &(StackId, Vec<Place<'_>>)| {
+        (*stack, best.get(&places[..read(places)]).map_or(*stack, |(stack, _)| *stack))
+    };
+    all.iter().map(of).collect()
 }
 
 fn places(names: &Definitions, address: u64) -> impl Iterator<Item = Place<'_>> {

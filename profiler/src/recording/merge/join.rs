@@ -108,6 +108,7 @@ fn side_by_side(parts: &[Slice]) -> Slice {
     };
     (joined.observed_ns, joined.locks_observed_ns) =
         (mean(sum(|it| it.observed_ns)), mean(sum(|it| it.locks_observed_ns)));
+    joined.tasks = parts.iter().try_fold(0, |sum: u64, it| Some(sum.saturating_add(it.tasks?)));
     open_waits(&mut joined, parts);
     joined
 }

@@ -12,7 +12,7 @@ use super::intern::{Interned, Place};
 use super::past::{self, MOST_OBJECTS, Past, StepRow};
 use crate::model::flame::{By, Flame};
 use crate::model::hist::WaitHist;
-use crate::model::names::{lock_name, map_name, unreadable};
+use crate::model::names::{bound, lock_name, map_name, unreadable};
 use crate::model::summary::{
     Caller, Finding, H, Holder, Key, KeyPart, Lock, Map, MapSize, Margins, Mode, Open, Ops, Pair,
     Party, Summary, WaitSum, Waiter,
@@ -183,6 +183,9 @@ struct LockData {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     maps: Vec<String>,
     wait: Times,
+    /// Why its figures are the most that is possible, where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wait_bars: Option<Bars>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,8 +275,12 @@ impl Data {
     /// What the page shows of a document.
     pub(super) fn of(document: &Document<'_>) -> Self {
         let Document { session, summary } = *document;
-        let mut making =
-            Making { session, told: past::heaviest_keys(summary), interned: Interned::default() };
+        let mut making = Making {
+            session,
+            summary,
+            told: past::heaviest_keys(summary),
+            interned: Interned::default(),
+        };
         let maps = summary.maps.iter().enumerate().map(|(at, map)| making.map(at, map)).collect();
         let locks = summary.locks.iter().enumerate().map(|(at, lock)| making.lock(at, lock));
         let locks = locks.collect();
@@ -344,6 +351,7 @@ fn cleaned(finding: &Finding) -> Finding {
 /// The data in the making.
 struct Making<'a> {
     session: &'a Session,
+    summary: &'a Summary,
     /// Keys that are told over time.
     told: BTreeSet<(usize, usize)>,
     interned: Interned,
@@ -432,6 +440,7 @@ impl Making<'_> {
             wait_bars: bars(&lock.wait_hist, LOCK_BARS),
             hold: lock.hold.map(times),
             hold_bars: bars(&lock.hold_hist, LOCK_BARS),
+            bound: bound(lock, &self.summary.window),
             read: lock.read,
             write: lock.write,
             told: (part(lock.attributed_ns, all), part(lock.blamed_ns, all)),

@@ -5,8 +5,8 @@ use super::{
 };
 use crate::catalog;
 use crate::model::Frame;
-use crate::model::names::{lock_name, own_frame, short};
-use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary};
+use crate::model::names::{bound, lock_name, own_frame, short};
+use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary, Window};
 use crate::units::{count, time, width};
 
 /// Callers of a waiting function.
@@ -29,7 +29,7 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
     let all = locks.iter().fold(0, |sum: u64, lock| sum.saturating_add(lock.wait.sum_ns));
     for lock in locks.iter().take(MOST_OBJECTS) {
         page.line(&format!("{:<4} {}", lock.id, title(&lock_name(lock), lock.address.as_deref())));
-        figures(page, lock, told);
+        figures(page, lock, &summary.window, told);
         open(page, lock, task);
         if lock.wait.sum_ns >= all / SMALL {
             waiters(page, lock, task);
@@ -46,13 +46,17 @@ fn task_name(summary: &Summary) -> &'static str {
     if is_go { "goroutine" } else { "thread" }
 }
 
-fn figures(page: &mut Page, lock: &Lock, told: bool) {
+fn figures(page: &mut Page, lock: &Lock, window: &Window, told: bool) {
     let wait = &lock.wait;
     let waits = match wait.count {
         0 => "no wait has ended".to_owned(),
         _ => times_text(wait, "wait", "waits"),
     };
-    page.line(&format!("     {waits}"));
+    let most = if lock.estimate_ns.is_some() { "at most " } else { "" };
+    page.line(&format!("     {most}{waits}"));
+    if let Some(bound) = bound(lock, window) {
+        page.paragraph("     ", &bound);
+    }
     let modes = [(lock.read, "to read"), (lock.write, "to write")];
     let modes = modes.into_iter().filter_map(|(sum, mode)| Some((sum?, mode)));
     let modes = modes.map(|(sum, mode)| {

@@ -20,7 +20,9 @@ pub(super) fn write(page: &mut Page, window: &Window, maps: &[Map]) {
     }
     page.line("MAPS");
     let all = maps.iter().fold(0, |sum: u64, map| sum.saturating_add(map.ops.total()));
-    for map in maps.iter().take(MOST_OBJECTS) {
+    let own = maps.iter().filter(|map| !map.internal);
+    let count_own = own.clone().count() as u64;
+    for map in own.take(MOST_OBJECTS) {
         page.line(&format!("{:<4} {}", map.id, title(&map_name(map), map.address.as_deref())));
         page.line(&format!("     {}", ops_text(map, window.slowed.is_some())));
         if let Some(size) = size_text(map) {
@@ -31,7 +33,16 @@ pub(super) fn write(page: &mut Page, window: &Window, maps: &[Map]) {
             callers(page, &map.callers);
         }
     }
-    page.more("", maps.len() as u64, MOST_OBJECTS, "maps");
+    page.more("", count_own, MOST_OBJECTS, "maps");
+    let internal = || maps.iter().filter(|map| map.internal);
+    if internal().next().is_some() {
+        let ops = internal().fold(0, |sum: u64, map| sum.saturating_add(map.ops.total()));
+        let what = some(internal().count() as u64, "map", "maps");
+        let ops = some(ops, "operation", "operations");
+        page.line(&format!(
+            "     {what} of the runtime's, reflection's or encoders' own: {ops} in all"
+        ));
+    }
 }
 
 /// `105 operations: 100 lookup, 5 insert`, `≥105k ±2.1k operations: …`
@@ -107,7 +118,15 @@ fn keys(page: &mut Page, map: &Map, sampled: bool) {
         let start = row_start(part, &count(n), "", timed, ["", ""]);
         page.line(&(start + &unreadable(reason)));
     }
-    page.more("       ", map.keys_tracked, shown.len(), "keys");
+    let others = map.other_keys.unwrap_or_default();
+    let known = map.keys_tracked.saturating_sub(others.keys);
+    page.more("       ", known, shown.len(), "keys");
+    if others.keys > 0 {
+        let part = others.ops as f64 / map.ops.total().max(1) as f64;
+        let start = row_start(part, &count(others.ops), "", timed, ["", ""]);
+        let keys = some(others.keys, "other key", "other keys");
+        page.line(&format!("{start}{keys}, each with more operations missed than counted"));
+    }
     if map.keys_floor > 0 {
         let most = count(map.keys_floor);
         page.line(&format!(

@@ -80,7 +80,7 @@ function aboutLock(lock) {
       ["guards", lock.maps && lock.maps.map((id, at) => [at > 0 ? ", " : "",
         el("a", { href: MAPS.get(id)?.href ?? "#maps" }, foreign(mapText(id)))])],
       ["waited", lock.wait.count ? waitedText(lock.wait) : "no wait has ended"],
-      ["to read", sum(lock.read)], ["to write", sum(lock.write)],
+      ["bound", lock.bound], ["to read", sum(lock.read)], ["to write", sum(lock.write)],
       ["waiting still", lock.open_waits ? `${countText(lock.open_waits)}, the oldest for ${timeText(lock.open_max_ns)}` : undefined],
       ["attribution", attributed || blamed
         ? `${shareText(attributed)} of the wait belongs to keys, ${shareText(blamed)} is charged to a holder` : undefined]]),

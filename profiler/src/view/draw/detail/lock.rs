@@ -17,7 +17,7 @@ use super::facts::{
 use crate::{
     model::{
         Frame, SubjectStep,
-        names::{lock_name, own_frame},
+        names::{bound, lock_name, own_frame},
         summary::{KeyPart, Lock, Mode, Pair, Party, Summary},
     },
     units::{self, count, time},
@@ -70,6 +70,9 @@ fn figures(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
     let rate =
         per_second.filter(|rate| *rate > 0.0).map(|rate| format!("{} per second", time_rate(rate)));
     let mut lines = facts([Some(ended), rate, now], width, look);
+    if let Some(bound) = bound(lock, &summary.window) {
+        lines.extend(paragraph(&bound, width, look));
+    }
     let modes = [(lock.read, "to read"), (lock.write, "to write")].map(|(sum, mode)| {
         let sum = sum?;
         Some(format!("{} in {} {mode}", time(sum.wait_ns), waits(sum.count)))
