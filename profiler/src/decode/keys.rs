@@ -13,12 +13,21 @@ use probe_ebpf::{OpHead, key_kind, op_flags};
 use super::{MapId, MapInfo, Resolver, TypeText};
 use crate::catalog::KeyFormat;
 use crate::target::{
-    Frame, KeyShape, KeySource, KeyType, Kind, Layout, Node, ReadMemory, canonical,
+    Frame, KeyShape, KeySource, KeyType, Kind, Layout, Node, PointsTo, ReadMemory, canonical,
     canonical_dynamic, tidy,
 };
 
 /// Most types that are remembered; the keys of further ones are shown as bytes.
 const MOST_TYPES: usize = 4096;
+/// Most values that keys point to that are looked at; pointers to further ones are shown as
+/// such.
+const MOST_VALUES: usize = 1 << 14;
+/// Values that lead to values that lead to values.
+const MOST_NESTED: u8 = 4;
+/// Variables that hold what stands in an address of package netip for its family, where there
+/// is no zone (net/netip/netip.go, Go 1.19 to 1.27). Up to 1.22 they are empty values, told
+/// apart by where they lie.
+const FAMILIES: [&str; 2] = ["net/netip.z4", "net/netip.z6noz"];
 /// Most bytes of a key that are read.
 const MAX_KEY: u64 = probe_ebpf::LONG_KEY as u64;
 
@@ -40,6 +49,13 @@ pub(super) struct KeyTypes {
     /// memory.
     of_map: Vec<Option<(u64, Arc<KeyType>)>>,
     new: BTreeMap<u64, KeyShape>,
+    /// Addresses of values that keys point to, of which no more will be known.
+    met: HashSet<u64>,
+    /// Variables of [`FAMILIES`] of which nothing is known yet, with their addresses; `None`
+    /// before they were looked for.
+    families: Option<Vec<(&'static str, u64)>>,
+    /// How many of them are being looked at, each of which led to the next.
+    nested: u8,
     /// Types whose layout the kernel side was told, or cannot use.
     told: HashSet<u64>,
     wanted: Vec<(u64, Layout)>,
@@ -62,6 +78,9 @@ impl KeyTypes {
             interface: Arc::new(KeyType::new(KeyShape::new(vec![interface]))),
             of_map: Vec::new(),
             new: BTreeMap::new(),
+            met: HashSet::new(),
+            families: None,
+            nested: 0,
             told: HashSet::new(),
             wanted: Vec::new(),
             limit,
@@ -72,6 +91,8 @@ impl KeyTypes {
     /// Another program runs: every address means something else.
     pub(super) fn go_on(&mut self) {
         self.types.clear();
+        self.met.clear();
+        self.families = None;
         self.told.clear();
         self.wanted.clear();
     }
@@ -211,11 +232,12 @@ impl KeyTypes {
             self.want(resolver, if is_interface { dynamic } else { address });
             let limit = self.limit;
             let mut source = Source { resolver, types: self };
-            let found = if is_interface {
+            let mut found = if is_interface {
                 canonical_dynamic(key, &mut source, limit)?
             } else {
                 canonical(key, key_type, &mut source, limit)?
             };
+            tidy(&mut found.bytes, key_type, &mut source);
             return Some((Cow::Owned(found.bytes), found.len));
         }
         // The common case, spared the copy.
@@ -239,6 +261,67 @@ impl KeyTypes {
             let known = self.key_type(resolver, address);
             self.wanted.extend(known.map(|known| (address, known.layout.clone())));
         }
+    }
+
+    /// Makes known what a key points to, once.
+    fn meet(&mut self, resolver: &mut impl Resolver, to: PointsTo, address: u64) {
+        let is_known = self.met.contains(&address);
+        if is_known || self.met.len() >= MOST_VALUES || self.nested >= MOST_NESTED {
+            return;
+        }
+        self.met.insert(address);
+        match to {
+            PointsTo::Type => {
+                self.key_type(resolver, address);
+            }
+            PointsTo::Value(of) => {
+                self.nested += 1;
+                let found = self.value(resolver, of, address);
+                self.nested -= 1;
+                self.new.extend(found.map(|value| (address, KeyShape::new(vec![value]))));
+            }
+        }
+    }
+
+    /// Looks at what stands for the families of addresses, before the first of them comes: the
+    /// program may have ended by then.
+    pub(super) fn look_ahead(&mut self, resolver: &mut impl Resolver) {
+        let find = |symbol: &&'static str| Some((*symbol, resolver.variable(symbol)?));
+        let mut families = self.families.take();
+        let families = families.get_or_insert_with(|| FAMILIES.iter().filter_map(find).collect());
+        families.retain(|(symbol, variable)| {
+            let mut held = [0; 8];
+            let is_read = resolver.read(*variable, &mut held);
+            let address = u64::from_le_bytes(held);
+            if !is_read || address == 0 {
+                return true;
+            }
+            let kind = Kind::Value { of: 0, bytes: Vec::new(), len: 0 };
+            let name = Some((*symbol).to_owned());
+            let value = Node { name, size: 0, pointer_shaped: false, kind };
+            self.met.insert(address);
+            self.new.insert(address, KeyShape::new(vec![value]));
+            false
+        });
+        self.families = Some(std::mem::take(families));
+    }
+
+    /// The value of the type `of` at an address.
+    fn value(&mut self, resolver: &mut impl Resolver, of: u64, address: u64) -> Option<Node> {
+        let its_type = self.key_type(resolver, of)?;
+        let mut raw = vec![0; its_type.layout.size.min(MAX_KEY) as usize];
+        if !resolver.read(address, &mut raw) {
+            return None;
+        }
+        let mut source = Source { resolver, types: self };
+        let mut value = canonical(&raw, &its_type, &mut source, MAX_KEY as usize)?;
+        tidy(&mut value.bytes, &its_type, &mut source);
+        Some(Node {
+            name: None,
+            size: 0,
+            pointer_shaped: false,
+            kind: Kind::Value { of, bytes: value.bytes, len: value.len },
+        })
     }
 
     fn key_type(&mut self, resolver: &mut impl Resolver, address: u64) -> Option<Arc<KeyType>> {
@@ -308,6 +391,10 @@ impl<R: Resolver> ReadMemory for Source<'_, R> {
 impl<R: Resolver> KeySource for Source<'_, R> {
     fn key_type(&mut self, address: u64) -> Option<Arc<KeyType>> {
         self.types.key_type(self.resolver, address)
+    }
+
+    fn meet(&mut self, to: PointsTo, address: u64) {
+        self.types.meet(self.resolver, to, address);
     }
 }
 

@@ -271,6 +271,7 @@ impl<R: Resolver> Decoder<R> {
 
     /// Hands over the waits that are surely over by `now_ns` (CLOCK_MONOTONIC).
     pub fn settle(&mut self, now_ns: u64, sink: &mut impl Sink) {
+        self.names.look_ahead();
         let mut over = std::mem::take(&mut self.over);
         self.settler.settle(now_ns, |settled| over.push(settled));
         self.deliver(over, sink);

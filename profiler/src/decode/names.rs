@@ -30,6 +30,10 @@ pub trait Resolver {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool;
     /// The same of what the target cannot have changed since it was loaded.
     fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool;
+    /// Where a variable lies, by its symbol.
+    fn variable(&self, _symbol: &str) -> Option<u64> {
+        None
+    }
 }
 
 /// A map type in words.
@@ -251,6 +255,11 @@ impl<R: Resolver> Names<R> {
     /// What is to be done with keys like this one, see [`KeyTypes::form`].
     pub(super) fn key_form(&self, map: MapId, head: &OpHead, key: &[u8]) -> Option<KeyForm> {
         self.keys.form(map, head, key)
+    }
+
+    /// See [`KeyTypes::look_ahead`].
+    pub(super) fn look_ahead(&mut self) {
+        self.keys.look_ahead(&mut self.resolver);
     }
 
     /// Layouts that the kernel side lacked, each once.

@@ -4,6 +4,9 @@
 //! mention. Out: text without control characters, terminal escapes or invisible
 //! characters, whatever the key or the types' names hold.
 
+#[path = "key_text_known.rs"]
+mod known;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -19,6 +22,8 @@ const HEX_FROM: u64 = 16;
 /// Most bytes of text. Keys carry at most a few hundred bytes, but names of types and
 /// fields can be long.
 const TEXT_LIMIT: usize = 4096;
+/// How many values that lead to others are shown inside of each other.
+const MOST_NESTED: u8 = 4;
 /// How deep parts of parts are shown.
 const DEPTH: u32 = 16;
 
@@ -28,18 +33,16 @@ pub(crate) type Types = BTreeMap<u64, KeyShape>;
 /// The key as the program would write it: `"user:42"`, `-7`, `{Region:"eu" ID:7}`, or
 /// hex bytes where its type does not fit the bytes. Ends in `…` where the key was cut.
 pub fn key_text(key: &Key, format: KeyFormat, shape: Option<&KeyShape>, types: &Types) -> String {
-    let mut text = Text { out: String::new(), tail: Some(&[]), types, stopped: false };
-    match shape.map(|shape| (shape, &shape.root().kind)) {
-        Some((_, Kind::Interface { .. })) => text.interface(&key.bytes),
-        Some((shape, _)) => text.whole(shape, &key.bytes),
-        None if format == KeyFormat::Interface => text.interface(&key.bytes),
-        None => text.out = untyped(key, format),
-    }
-    let mut text = text.out;
-    if is_cut(key) {
-        text.push(CUT);
-    }
-    text
+    let text = match shape {
+        Some(shape) => Text::new(types, 0).typed(shape, &key.bytes),
+        None if format == KeyFormat::Interface => {
+            let mut text = Text::new(types, 0);
+            text.interface(&key.bytes);
+            text.out
+        }
+        None => untyped(key, format),
+    };
+    if is_cut(key) { format!("{text}{CUT}") } else { text }
 }
 
 /// Whether bytes of the key are missing.
@@ -67,9 +70,25 @@ struct Text<'a> {
     types: &'a Types,
     /// The carried bytes have ended.
     stopped: bool,
+    /// How many values lead from the key to this one.
+    nested: u8,
 }
 
 impl<'a> Text<'a> {
+    fn new(types: &'a Types, nested: u8) -> Self {
+        Self { out: String::new(), tail: Some(&[]), types, stopped: false, nested }
+    }
+
+    /// Of a value of this type.
+    fn typed(mut self, shape: &KeyShape, bytes: &'a [u8]) -> String {
+        if let Kind::Interface { .. } = shape.root().kind {
+            self.interface(bytes);
+        } else {
+            self.whole(shape, bytes);
+        }
+        self.out
+    }
+
     /// A key that is no interface.
     fn whole(&mut self, shape: &KeyShape, bytes: &'a [u8]) {
         let root = shape.root();
@@ -103,9 +122,12 @@ impl<'a> Text<'a> {
         let root = shape.root();
         let name = root.name.as_deref().unwrap_or("?");
         let (open, close) = match (&root.kind, name) {
-            (Kind::Pointer | Kind::Chan, _) | (Kind::String, "string") | (Kind::Bool, "bool") => {
+            (Kind::Pointer | Kind::Chan | Kind::TypePointer, _)
+            | (Kind::String, "string")
+            | (Kind::Bool, "bool") => {
                 return write(self);
             }
+            (Kind::Struct(_), name) if known::has_text(name) => ("(", ")"),
             (Kind::Struct(_) | Kind::Array { .. } | Kind::Complex, _) => ("", ""),
             _ => ("(", ")"),
         };
@@ -120,6 +142,13 @@ impl<'a> Text<'a> {
         if self.out.len() > TEXT_LIMIT || depth > DEPTH {
             self.out.push('?');
             self.stopped = true;
+            return;
+        }
+        if let Some(name) = node.name.as_deref()
+            && memory.len() as u64 == node.size
+            && let Some(text) = known::text(name, &node.kind, memory, self.types)
+        {
+            self.out += &text;
             return;
         }
         match &node.kind {
@@ -138,6 +167,7 @@ impl<'a> Text<'a> {
                 self.string(len);
             }
             Kind::Interface { .. } => self.piece(memory),
+            Kind::Handle { .. } => self.handle(node, memory),
             _ => self.scalar(node, memory),
         }
     }
@@ -234,6 +264,23 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// A pointer that stands for what it points to.
+    fn handle(&mut self, node: &Node, memory: &[u8]) {
+        let value = word(memory).and_then(|address| self.types.get(&address));
+        if self.nested < MOST_NESTED
+            && let Some(Kind::Value { of, bytes, len }) = value.map(|value| &value.root().kind)
+            && let Some(shape) = self.types.get(of)
+        {
+            let text = Text::new(self.types, self.nested + 1).typed(shape, bytes);
+            self.out += &text;
+            if *len > bytes.len() as u64 {
+                self.out.push(CUT);
+            }
+        } else {
+            self.scalar(node, memory);
+        }
+    }
+
     /// The next bytes of the tail, or what was carried of them.
     fn take(&mut self, len: u64) -> Option<&'a [u8]> {
         let tail = self.tail?;
@@ -259,14 +306,26 @@ impl<'a> Text<'a> {
                 let plus = if imaginary.starts_with(['+', '-']) { "" } else { "+" };
                 format!("({real}{plus}{imaginary}i)")
             }
-            (Kind::Pointer | Kind::Chan, Some(value)) => {
-                let value = if value == 0 { "nil".to_owned() } else { format!("{value:#x}") };
-                node.name.as_deref().map(|name| format!("{}({value})", safe(name))).unwrap_or(value)
+            (Kind::TypePointer, Some(value)) => type_name(self.types.get(&value))
+                .unwrap_or_else(|| pointer(node.name.as_deref(), value)),
+            (Kind::Pointer | Kind::Chan | Kind::Handle { .. }, Some(value)) => {
+                pointer(node.name.as_deref(), value)
             }
             _ => hex(memory),
         };
         self.out += &text;
     }
+}
+
+/// `*main.T(0xc000012340)`
+fn pointer(name: Option<&str>, value: u64) -> String {
+    let value = if value == 0 { "nil".to_owned() } else { format!("{value:#x}") };
+    name.map(|name| format!("{}({value})", safe(name))).unwrap_or(value)
+}
+
+/// The name of a type as the program writes it.
+fn type_name(shape: Option<&KeyShape>) -> Option<String> {
+    shape?.root().name.as_deref().map(safe)
 }
 
 /// The `size` bytes at `offset`, or what there is of them.

@@ -78,4 +78,9 @@ impl Resolver for TargetResolver {
     fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool {
         self.target.read_constant(address, buffer)
     }
+
+    fn variable(&self, symbol: &str) -> Option<u64> {
+        let mut modules = self.target.modules().iter();
+        modules.find_map(|module| module.runtime_address(module.image.variable(symbol)?))
+    }
 }

@@ -469,6 +469,14 @@ impl Image {
         self.symbols.at(self, address)
     }
 
+    /// Where the symbol table says that a variable lies.
+    pub fn variable(&self, symbol: &str) -> Option<u64> {
+        use object::{Endianness, Object as _, ObjectSymbol as _, read::elf::ElfFile64};
+        let file = ElfFile64::<Endianness>::parse(self.data()).ok()?;
+        let found = file.symbol_by_name(symbol)?;
+        Some(found.address()).filter(|&address| address > 0)
+    }
+
     /// The Go functions that an address belongs to, inlined ones first, with file and
     /// line; never empty. `None` outside of Go code.
     pub(super) fn go_frames(&self, address: u64) -> Option<Vec<GoFrame<'_>>> {

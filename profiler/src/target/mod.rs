@@ -28,8 +28,8 @@ pub use error::{ImageError, TargetError};
 pub(crate) use gotypes::BLANK;
 pub use gotypes::{
     Canonical, Field, GoMapType, KeyFormat, KeyShape, KeySource, KeyType, Kind, Layout, MAX_PIECES,
-    MAX_SIZE, MapType, ModuleTypes, NoLayout, Node, Piece, PieceKind, canonical, canonical_dynamic,
-    tidy,
+    MAX_SIZE, MapType, ModuleTypes, NoLayout, Node, Piece, PieceKind, Pointer, PointsTo, canonical,
+    canonical_dynamic, tidy,
 };
 pub use image::{Function, FunctionKind, Image};
 pub use launch::{Held, LaunchError, exec_if_held};

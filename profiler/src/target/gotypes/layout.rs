@@ -52,6 +52,24 @@ pub enum PieceKind {
     InterfaceWithMethods,
 }
 
+/// A word in a key that stands for what it points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// Bytes from the key's start.
+    pub offset: u16,
+    /// To what.
+    pub to: PointsTo,
+}
+
+/// What a [`Pointer`] points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointsTo {
+    /// A value of the type at this address.
+    Value(u64),
+    /// A type's description.
+    Type,
+}
+
 /// Why the kernel's side cannot take a key apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoLayout {
@@ -73,6 +91,8 @@ pub struct Layout {
     pub size: u64,
     /// In the order of their offsets; those that begin in the first [`MAX_SIZE`] bytes.
     pub pieces: Vec<Piece>,
+    /// In the order of their offsets, in the first [`MAX_SIZE`] bytes.
+    pub pointers: Vec<Pointer>,
     /// Padding and blank fields in the first [`MAX_SIZE`] bytes.
     pub holes: Vec<Range<u16>>,
     /// Not all its parts are known.
@@ -82,8 +102,13 @@ pub struct Layout {
 impl Layout {
     /// Of a type.
     pub fn of(shape: &KeyShape) -> Self {
-        let mut layout =
-            Self { size: shape.root().size, pieces: Vec::new(), holes: Vec::new(), unknown: false };
+        let mut layout = Self {
+            size: shape.root().size,
+            pieces: Vec::new(),
+            pointers: Vec::new(),
+            holes: Vec::new(),
+            unknown: false,
+        };
         layout.add(shape, 0, shape.root(), 0);
         layout
     }
@@ -138,6 +163,8 @@ impl Layout {
                 }
                 self.hole(end, at.saturating_add(node.size));
             }
+            Kind::Handle { of } => self.pointer(at, PointsTo::Value(*of)),
+            Kind::TypePointer => self.pointer(at, PointsTo::Type),
             Kind::Opaque => self.unknown = true,
             _ => {}
         }
@@ -145,6 +172,10 @@ impl Layout {
 
     fn piece(&mut self, at: u64, kind: PieceKind) {
         self.pieces.push(Piece { offset: at as u16, kind });
+    }
+
+    fn pointer(&mut self, at: u64, to: PointsTo) {
+        self.pointers.push(Pointer { offset: at as u16, to });
     }
 
     fn hole(&mut self, from: u64, to: u64) {
@@ -210,15 +241,18 @@ impl KeyType {
     }
 
     /// Whether records carry such keys in canonical form whatever is known of them:
-    /// as strings, or as memory that holds no addresses and no padding.
+    /// as strings, or as memory that holds no addresses that lead anywhere, and no padding.
     pub fn is_plain(&self) -> bool {
+        let Layout { pieces, pointers, holes, .. } = &self.layout;
         self.shape.root().kind == Kind::String
-            || self.layout.pieces.is_empty() && self.layout.holes.is_empty()
+            || pieces.is_empty() && pointers.is_empty() && holes.is_empty()
     }
 
-    /// Whether values hold no interfaces, and so lead to no other type.
+    /// Whether values hold no interfaces or pointers, and so lead to nothing else that has to
+    /// be known.
     pub(crate) fn is_closed(&self) -> bool {
-        self.layout.pieces.iter().all(|piece| piece.kind == PieceKind::String)
+        self.layout.pointers.is_empty()
+            && self.layout.pieces.iter().all(|piece| piece.kind == PieceKind::String)
     }
 }
 
@@ -226,6 +260,11 @@ impl KeyType {
 pub trait KeySource: ReadMemory {
     /// The type at an address; `None` where there is none.
     fn key_type(&mut self, address: u64) -> Option<Arc<KeyType>>;
+
+    /// A key holds a pointer to what is at this address.
+    fn meet(&mut self, to: PointsTo, address: u64) {
+        let _ = (to, address);
+    }
 }
 
 /// Canonical bytes of a key.
@@ -397,7 +436,7 @@ fn dynamic_type(
 }
 
 /// Clears padding and blank fields in canonical bytes and asks `source` for every
-/// type that they mention, so that it is known from then on.
+/// type and value that they mention, so that it is known from then on.
 pub fn tidy(bytes: &mut [u8], key: &KeyType, source: &mut impl KeySource) {
     if let Kind::Interface { .. } = key.shape.root().kind {
         let Some(address) = word(bytes, 0).filter(|&address| address > 0) else { return };
@@ -414,9 +453,20 @@ fn tidy_value(bytes: &mut [u8], key: &KeyType, source: &mut impl KeySource) {
         return;
     }
     key.layout.clear_holes(bytes);
+    meet_pointers(bytes, &key.layout, source);
     for piece in key.layout.pieces.iter().filter(|piece| piece.kind != PieceKind::String) {
-        if let Some(address) = word(bytes, usize::from(piece.offset)).filter(|&it| it > 0) {
-            source.key_type(address);
+        let at = usize::from(piece.offset);
+        let dynamic = word(bytes, at).filter(|&it| it > 0).and_then(|it| source.key_type(it));
+        if let Some(dynamic) = dynamic.filter(|dynamic| dynamic.shape.root().pointer_shaped) {
+            meet_pointers(bytes.get(at + 8..).unwrap_or_default(), &dynamic.layout, source);
+        }
+    }
+}
+
+fn meet_pointers(bytes: &[u8], layout: &Layout, source: &mut impl KeySource) {
+    for pointer in &layout.pointers {
+        if let Some(address) = word(bytes, usize::from(pointer.offset)).filter(|&it| it > 0) {
+            source.meet(pointer.to, address);
         }
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 
 pub use layout::{
     Canonical, KeySource, KeyType, Layout, MAX_PIECES, MAX_SIZE, NoLayout, Piece, PieceKind,
-    canonical, canonical_dynamic, tidy,
+    Pointer, PointsTo, canonical, canonical_dynamic, tidy,
 };
 pub use scan::{MapType, ModuleTypes};
 pub(crate) use shape::BLANK;

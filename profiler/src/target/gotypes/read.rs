@@ -36,6 +36,8 @@ const DIRECT: u8 = 1 << 5;
 /// The name is stored with a `*` in front, shared with the pointer type.
 const TFLAG_EXTRA_STAR: u8 = 1 << 1;
 
+/// `abi.Pointer`.
+const KIND_POINTER: u8 = 22;
 /// `abi.Array`.
 pub(super) const KIND_ARRAY: u8 = 17;
 /// `abi.Map`.
@@ -89,9 +91,16 @@ impl<M: ReadMemory, B: Fn(u64) -> Option<u64>> Types<'_, M, B> {
         };
         if let Some((kind, its_size)) = simple(kind & KIND_MASK) {
             if its_size.is_none_or(|its| its == size) {
-                node.kind = kind;
+                node.kind = self.meant(address, node.name.as_deref()).unwrap_or(kind);
             }
             nodes.push(node);
+            return Some(number);
+        }
+        if kind & KIND_MASK == KIND_STRUCT
+            && size == 8
+            && let Some(meant) = self.meant(address, node.name.as_deref())
+        {
+            nodes.push(Node { kind: meant, ..node });
             return Some(number);
         }
         nodes.push(node);
@@ -103,6 +112,35 @@ impl<M: ReadMemory, B: Fn(u64) -> Option<u64>> Types<'_, M, B> {
             }
         }
         Some(number)
+    }
+
+    /// What a pointer or a struct of one pointer means by it, for types of Go's library:
+    /// `Handle[T]{value *T}` since 1.23 (unique/handle.go), `Pointer[T]{_ [0]*T; u
+    /// unsafe.Pointer}` since 1.24 (weak/pointer.go; u points to a pointer to T:
+    /// runtime/mheap.go, specialWeakHandle.handle), `*intern.Value` up to 1.22
+    /// (internal/intern), `*rtype` (reflect/type.go) and what has become of it.
+    fn meant(&self, address: u64, name: Option<&str>) -> Option<Kind> {
+        let first = |of: u64| self.memory.u64(of.checked_add(FIRST)?);
+        let first_field = || {
+            let fields = self.memory.u64(address.checked_add(FIELDS)?)?;
+            self.memory.u64(fields.checked_add(8)?)
+        };
+        let of = match name? {
+            "*reflect.rtype" | "*reflectlite.rtype" | "*abi.Type" => {
+                return Some(Kind::TypePointer);
+            }
+            "*intern.Value" => first(address)?,
+            name if name.starts_with("unique.Handle[") => {
+                let pointer = first_field()?;
+                (self.kind(pointer)? == KIND_POINTER).then_some(first(pointer))??
+            }
+            name if name.starts_with("weak.Pointer[") => {
+                let none = first_field()?;
+                (self.kind(none)? == KIND_ARRAY).then_some(first(none))??
+            }
+            _ => return None,
+        };
+        Some(Kind::Handle { of })
     }
 
     fn compound(

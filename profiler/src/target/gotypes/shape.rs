@@ -64,6 +64,25 @@ pub enum Kind {
     Struct(Vec<Field>),
     /// Nothing more is known: it is no type of keys, or could not be read.
     Opaque,
+    /// A pointer to what can be found once only, so that it stands for that:
+    /// `unique.Handle` and the `*intern.Value` before it, and `weak.Pointer`, which points to
+    /// where the pointer is.
+    Handle {
+        /// Address of the type of what it points to.
+        of: u64,
+    },
+    /// A pointer to a type's description, which a `reflect.Type` holds.
+    TypePointer,
+    /// No type, but the value that a [`Kind::Handle`] points to, under its address. Named by
+    /// the variable of the program's that holds its address, where that says more than it does.
+    Value {
+        /// Address of its type.
+        of: u64,
+        /// Its canonical bytes.
+        bytes: Vec<u8>,
+        /// How many there are.
+        len: u64,
+    },
 }
 
 /// A field of a struct.
@@ -109,7 +128,11 @@ impl KeyShape {
         match self.root().kind {
             Kind::Int => KeyFormat::Int,
             Kind::Bool | Kind::Uint => KeyFormat::Uint,
-            Kind::Uintptr | Kind::Pointer | Kind::Chan => KeyFormat::Hex,
+            Kind::Uintptr
+            | Kind::Pointer
+            | Kind::Chan
+            | Kind::Handle { .. }
+            | Kind::TypePointer => KeyFormat::Hex,
             Kind::String => KeyFormat::Str,
             Kind::Interface { .. } => KeyFormat::Interface,
             _ => KeyFormat::Bytes,

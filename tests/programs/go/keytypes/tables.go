@@ -96,7 +96,7 @@ func at[K comparable](value K) key[K] { return k(value, fmt.Sprintf("%T(%p)", va
 
 // tables makes a map for every sort of key.
 func tables() []table {
-	return []table{
+	return append([]table{
 		watch(plain(true), plain(false)),
 		watch(plain(Flag(true)), plain(Flag(false))),
 		watch(plain(int8(-7)), plain(int8(0)), plain(int8(127))),
@@ -109,7 +109,7 @@ func tables() []table {
 		watch(plain(uint64(math.MaxUint64)), plain(uint64(1))),
 		watch(k(uintptr(0x1f), "0x1f")),
 		watch(plain(ID(-3)), k(ID(3), "3")),
-		watch(k(time.Second, "1000000000")),
+		watch(k(time.Second, "1s")),
 		watch(plain(float32(3.5)), plain(float32(0.1)), plain(float32(1e-7))),
 		watch(plain(3.5), plain(0.1), k(1e20, "100000000000000000000"), plain(1e21), plain(1e300), plain(-2.5e-5), plain(0.0001), plain(nan), plain(math.Inf(1)), plain(math.Inf(-1)), plain(negative)),
 		watch(plain(complex64(complex(1, -2))), plain(complex64(complex(0, 0.5)))),
@@ -157,7 +157,7 @@ func tables() []table {
 
 		watch(k(Wide{Text: [120]byte{1: 0xff}, Name: "never carried"}, "{Text:0x00ff"+strings.Repeat("00", 118)+" Name:}…")),
 		watch(k(Many{"a", "b", "c", "d", "e", "f", "g", "h"}, `{A:""}…`)),
-	}
+	}, known()...)
 }
 
 func outer(region, from, to string, ok bool) key[Outer] {
@@ -183,7 +183,7 @@ func anything() []key[any] {
 		k[any](Flag(true), "main.Flag(true)"),
 		k[any](2.5, "float64(2.5)"),
 		k[any](complex(1, 2), "complex128(1+2i)"),
-		k[any](time.Minute, "time.Duration(60000000000)"),
+		k[any](time.Minute, "time.Duration(1m0s)"),
 		k[any](Point{1, 2}, "main.Point{X:1 Y:2}"),
 		k[any](Padded{1, 2}, "main.Padded{A:1 B:2}"),
 		k[any](Tenant{"eu", 7}, `main.Tenant{Region:"eu" ID:7}`),
