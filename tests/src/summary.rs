@@ -84,7 +84,15 @@ pub struct Map {
     pub unreadable: BTreeMap<String, u64>,
     pub keys: Vec<Key>,
     #[serde(default)]
+    pub callers: Vec<Caller>,
+    #[serde(default)]
     pub stacks: Vec<OpStack>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Caller {
+    pub frames: Vec<Frame>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

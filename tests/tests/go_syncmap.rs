@@ -19,6 +19,13 @@ fn all_counts_are_exact(version: &str, link: Link) -> Result<()> {
     for map in &truth.maps {
         let found = summary.maps.iter().find(|it| it.address.as_ref() == Some(&map.address));
         assert_eq!(found.map(|it| it.kind.as_str()), Some("sync.Map"));
+        // Named by who uses it, and used there, though the map's own methods are inlined.
+        let is_own = |name: &str| name.starts_with("main.");
+        let label = found.and_then(|it| it.label.as_deref()).unwrap_or_default();
+        assert!(is_own(label), "{label}");
+        let sites = found.iter().flat_map(|it| &it.callers);
+        let places: Vec<&str> = sites.map(|it| it.frames[0].function.as_str()).collect();
+        assert!(!places.is_empty() && places.iter().all(|it| is_own(it)), "{places:?}");
     }
     let inner = |it: &&mapprof_tests::summary::Map| {
         it.type_name.as_deref().is_some_and(|name| name.contains("sync.entry"))

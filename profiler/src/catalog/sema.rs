@@ -180,9 +180,133 @@ pub fn is_internal(function: &str) -> bool {
     is_one_of(&INTERNAL) && !is_one_of(&FOR_OTHERS)
 }
 
+/// Which of the functions, innermost first, a program's author would name: the first that is
+/// neither the runtime's or a lock's own, nor a method that merely passes a lock's on, such as
+/// `logrus.(*MutexWrap).Unlock`, nor what a `defer` of a method was made into.
+pub fn own_function<'a>(functions: impl IntoIterator<Item = &'a str>) -> Option<usize> {
+    let mut passed_on = None;
+    let mut is_below_own = false;
+    for (index, function) in functions.into_iter().enumerate() {
+        if is_runtime(function) {
+            is_below_own |= is_forwarding(function);
+        } else if is_below_own && passes_lock_on(function) {
+            passed_on = passed_on.or(Some(index));
+        } else {
+            return Some(index);
+        }
+    }
+    passed_on
+}
+
+/// Whether the function, called by none of a lock's own, may be a method that merely passes
+/// that one on: `Lock`, `RUnlock`, `f.deferwrap1` (cmd/compile/internal/typecheck).
+pub fn passes_lock_on(function: &str) -> bool {
+    let last = function.rsplit('.').next().unwrap_or_default();
+    last.starts_with("deferwrap")
+        || matches!(lock_call(function), Some(LockCall::Take | LockCall::Release))
+}
+
+/// How the names of functions begin through which a program comes to its maps and locks.
+const FORWARDING: [&str; 5] =
+    ["sync.", "internal/sync.", "runtime.map", "runtime.sema", "internal/runtime/maps."];
+
+/// Whether a Go function is a map's or a lock's own, or one that merely calls these.
+pub fn is_forwarding(function: &str) -> bool {
+    FORWARDING.iter().any(|prefix| function.starts_with(prefix))
+}
+
+/// Whether the compiler made this Go function to initialize a package's variables:
+/// `unicode.init`, `unicode.map.init.0` (cmd/compile/internal/pkginit, staticinit).
+pub fn is_package_init(function: &str) -> bool {
+    let name = function.rsplit('/').next().unwrap_or_default();
+    let name = name.split_once('.').map_or("", |(_, name)| name);
+    name == "init" || name.starts_with("map.init.")
+}
+
+/// What a function does to the lock that it is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockCall {
+    /// It takes it.
+    Take,
+    /// It waits for what could not be taken at once.
+    EndTake,
+    /// It releases it.
+    Release,
+    /// It wakes who waits for what has been released.
+    EndRelease,
+}
+
+/// What a Go function does to a lock, by its name: those of package sync, and methods of the
+/// program's own that are called the same.
+pub fn lock_call(function: &str) -> Option<LockCall> {
+    let name = function.rsplit('.').next().unwrap_or_default();
+    let is_one_of = |names: &[&str]| names.iter().any(|it| it.eq_ignore_ascii_case(name));
+    if is_one_of(&["Lock", "RLock", "WLock", "TryLock", "TryRLock"]) {
+        Some(LockCall::Take)
+    } else if is_one_of(&["Unlock", "RUnlock", "WUnlock"]) {
+        Some(LockCall::Release)
+    } else if is_one_of(&["unlockSlow", "rUnlockSlow"]) {
+        Some(LockCall::EndRelease)
+    } else if is_one_of(&[
+        "lockSlow",
+        "runtime_SemacquireMutex",
+        "runtime_SemacquireRWMutex",
+        "runtime_SemacquireRWMutexR",
+    ]) {
+        Some(LockCall::EndTake)
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_function_does_to_a_lock_is_told_by_its_name() {
+        use LockCall::{EndRelease, EndTake, Release, Take};
+        for (function, expected) in [
+            ("sync.(*Mutex).Lock", Some(Take)),
+            ("internal/sync.(*Mutex).TryLock", Some(Take)),
+            ("github.com/sirupsen/logrus.(*MutexWrap).Lock", Some(Take)),
+            ("main.(*cache).rlock", Some(Take)),
+            ("sync.(*RWMutex).RUnlock", Some(Release)),
+            ("sync.(*Mutex).unlockSlow", Some(EndRelease)),
+            ("sync.(*Mutex).lockSlow", Some(EndTake)),
+            ("sync.runtime_SemacquireRWMutexR", Some(EndTake)),
+            ("sync.runtime_SemacquireMutex", Some(EndTake)),
+            ("main.block", None),
+            ("", None),
+        ] {
+            assert_eq!(lock_call(function), expected, "{function}");
+        }
+    }
+
+    #[test]
+    fn what_merely_passes_a_lock_on_is_not_named() {
+        for (functions, expected) in [
+            (&["sync.(*Mutex).Unlock", "logrus.(*MutexWrap).Unlock", "main.f"][..], Some(2)),
+            (&["sync.(*Mutex).unlockSlow", "main.f.deferwrap1", "main.f"], Some(2)),
+            (&["main.(*Table).Lock", "main.f"], Some(0)),
+            (&["runtime.mapassign", "main.(*Table).Lock"], Some(1)),
+            (&["sync.(*Mutex).Lock", "main.(*T).Lock", "runtime.goexit"], Some(1)),
+            (&["sync.(*Mutex).Lock"], None),
+            (&[], None),
+        ] {
+            assert_eq!(own_function(functions.iter().copied()), expected, "{functions:?}");
+        }
+    }
+
+    #[test]
+    fn packages_are_initialized_by_functions_of_the_compilers() {
+        for function in ["unicode.init", "golang.org/x/text/language.init", "main.map.init.0"] {
+            assert!(is_package_init(function), "{function}");
+        }
+        for function in ["main.init.0", "main.initialize", "main.(*T).init", "init", ""] {
+            assert!(!is_package_init(function), "{function}");
+        }
+    }
 
     #[test]
     fn a_semaphore_is_told_by_its_user_and_by_that_ones_caller() {

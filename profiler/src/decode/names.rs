@@ -30,6 +30,11 @@ pub trait Resolver {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool;
     /// The same of what the target cannot have changed since it was loaded.
     fn read_constant(&self, address: u64, buffer: &mut [u8]) -> bool;
+    /// The function that a return address lies in: where it begins, and its bytes as they
+    /// are in the file.
+    fn code(&mut self, _return_address: u64) -> Option<(u64, Vec<u8>)> {
+        None
+    }
     /// Where a variable lies, by its symbol.
     fn variable(&self, _symbol: &str) -> Option<u64> {
         None
@@ -161,7 +166,7 @@ const MOST_ACTORS: usize = 1 << 14;
 
 /// Whether two names mean one function: generic functions' names come with type
 /// arguments from the symbol table, and as `f[...]` from Go's own.
-fn is_same_function(one: &str, other: &str) -> bool {
+pub(super) fn is_same_function(one: &str, other: &str) -> bool {
     let parts = |name: &str| {
         let (before, rest) = name.split_once('[')?;
         let (_, after) = rest.rsplit_once(']')?;
@@ -430,10 +435,9 @@ impl<R: Resolver> Names<R> {
             (Arc::clone(&site.kind), 0, 0, site.mode)
         };
         let stack = self.stack(frames.get(skip..).unwrap_or_default());
-        let taker = (skip..frames.len()).find(|&at| {
-            let function = self.function(frames[at]);
-            !catalog::is_runtime(&function)
-        });
+        let functions: Vec<_> = frames.iter().map(|&frame| self.function(frame)).collect();
+        let own = catalog::own_function(functions.iter().map(|it| &**it));
+        let taker = own.filter(|own| *own >= skip);
         Some(WaitPlace { kind, offset, skip, mode, stack, taker, frames: frames.into() })
     }
 
@@ -471,6 +475,14 @@ impl<R: Resolver> Names<R> {
     /// Whether the function is one of the callers.
     pub(super) fn is_called_by(&mut self, frames: &[u64], function: &str) -> bool {
         frames.iter().any(|&frame| is_same_function(&self.function(frame), function))
+    }
+
+    /// Whether the innermost frame that is no map's and no lock's own is of code that the
+    /// program's authors know: not the runtime's, nor what fills a package's tables.
+    pub(super) fn is_programs_own(&mut self, frames: &[u64]) -> bool {
+        let functions = frames.iter().map(|&frame| self.function(frame));
+        let user = functions.into_iter().find(|name| !catalog::is_forwarding(name));
+        user.is_none_or(|it| !catalog::is_runtime(&it) && !catalog::is_package_init(&it))
     }
 
     /// Whether both return addresses are in one function.
@@ -554,7 +566,7 @@ impl<R: Resolver> Names<R> {
     }
 
     /// The function that the code belongs to, not what was inlined there.
-    fn function(&mut self, return_address: u64) -> Arc<str> {
+    pub(super) fn function(&mut self, return_address: u64) -> Arc<str> {
         if self.functions.len() >= MOST_REMEMBERED {
             self.functions.clear();
         }
@@ -565,14 +577,16 @@ impl<R: Resolver> Names<R> {
         function.clone()
     }
 
-    /// The innermost function that is the program's own.
+    /// The innermost function that is the program's own, or else of whoever uses the map or
+    /// the lock.
     fn user_of(&mut self, frames: &[u64]) -> Option<String> {
         let functions: Vec<String> = frames
             .iter()
             .flat_map(|frame| self.resolver.frames(*frame))
             .map(|frame| frame.function)
             .collect();
-        let own = functions.iter().find(|name| !catalog::is_runtime(name));
-        own.or(functions.first()).cloned()
+        let own = catalog::own_function(functions.iter().map(String::as_str));
+        let used = || functions.iter().find(|name| !catalog::is_forwarding(name));
+        own.map_or_else(|| used().or(functions.first()), |own| functions.get(own)).cloned()
     }
 }

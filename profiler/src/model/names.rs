@@ -19,6 +19,27 @@ pub(crate) fn lock_name(lock: &Lock) -> String {
     name(&lock.kind, lock.label.as_deref())
 }
 
+/// A key among those of a lock: with its map where they are of several, `4 of m1`.
+pub(crate) fn key_of<'a>(key: &'a str, map: Option<&str>, of_several: bool) -> Cow<'a, str> {
+    match map {
+        Some(map) if of_several => Cow::Owned(format!("{key} of {map}")),
+        _ => Cow::Borrowed(key),
+    }
+}
+
+/// Whether keys of several maps stand together in what is said of these locks.
+pub(crate) fn has_several_maps<'a>(locks: impl IntoIterator<Item = &'a Lock>) -> bool {
+    let maps = locks.into_iter().flat_map(|lock| {
+        let waiters = lock.waiters.iter().flat_map(|waiter| &waiter.keys);
+        let keys = waiters.chain(lock.holders.iter().flat_map(|holder| &holder.keys));
+        let parties = lock.pairs.iter().flat_map(|pair| [&pair.holder, &pair.waiter]);
+        keys.map(|key| key.map.as_str()).chain(parties.filter_map(|party| party.map.as_deref()))
+    });
+    let mut maps = maps.peekable();
+    let first = maps.peek().copied();
+    maps.any(|map| Some(map) != first)
+}
+
 /// What stands for the keys that could not be read for this reason, in
 /// [`Map::unreadable`].
 pub(crate) fn unreadable(reason: &str) -> String {
@@ -53,10 +74,10 @@ fn name(what: &str, label: Option<&str>) -> String {
 }
 
 /// The frame that the program's author would name: the innermost one that is not
-/// the runtime's or the lock's own, or the innermost where all are.
+/// the runtime's or the lock's own, nor merely passes a lock on; the innermost where all are.
 pub(crate) fn own_frame(stack: &[Frame]) -> Option<&Frame> {
-    let own = stack.iter().find(|frame| !catalog::is_runtime(&frame.function));
-    own.or(stack.first())
+    let own = catalog::own_function(stack.iter().map(|frame| frame.function.as_str()));
+    own.map_or(stack.first(), |own| stack.get(own))
 }
 
 /// Why figures of a lock's waits are the most that is possible, where they are.
@@ -153,6 +174,28 @@ mod tests {
         ] {
             assert_eq!(short(name), expected);
         }
+    }
+
+    #[test]
+    fn keys_of_several_maps_say_of_which() {
+        use super::super::summary::{H, Holder, KeyPart, Waiter};
+        let keys = |map: &str| {
+            let (map, key) = (map.to_owned(), "4".to_owned());
+            vec![KeyPart { map, key, count: 1, wait_ns: 9 }]
+        };
+        let mut lock: Lock = serde_json::from_value(serde_json::json!({
+            "id": "l1", "kind": "sync.Mutex", "wait": H::default(), "waiters": [],
+        }))
+        .unwrap();
+        assert!(!has_several_maps([&lock]));
+        lock.waiters = vec![Waiter { keys: keys("m1"), ..Waiter::default() }];
+        lock.holders = vec![Holder { keys: keys("m1"), ..Holder::default() }];
+        assert!(!has_several_maps([&lock]));
+        lock.holders.push(Holder { keys: keys("m3"), ..Holder::default() });
+        assert!(has_several_maps([&lock]));
+        assert_eq!(key_of("4", Some("m3"), true), "4 of m3");
+        assert_eq!(key_of("4", Some("m3"), false), "4");
+        assert_eq!(key_of("4", None, true), "4");
     }
 
     #[test]

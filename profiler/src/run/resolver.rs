@@ -79,6 +79,15 @@ impl Resolver for TargetResolver {
         self.target.read_constant(address, buffer)
     }
 
+    fn code(&mut self, return_address: u64) -> Option<(u64, Vec<u8>)> {
+        let (module, address) = self.target.locate(return_address.checked_sub(1)?)?;
+        let module = &self.target.modules()[module];
+        let function = module.image.function_at(address)?;
+        let (start, end) = (function.start, function.end);
+        let bytes = module.image.bytes_at(start, end.checked_sub(start)?)?;
+        Some((module.runtime_address(start)?, bytes.to_vec()))
+    }
+
     fn variable(&self, symbol: &str) -> Option<u64> {
         let mut modules = self.target.modules().iter();
         modules.find_map(|module| module.runtime_address(module.image.variable(symbol)?))

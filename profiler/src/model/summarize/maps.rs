@@ -280,7 +280,11 @@ fn caller_frames(naming: &Naming<'_>, address: u64) -> Vec<Frame> {
     if address == OTHER {
         vec![nameless(OTHER_CALLERS.to_owned())]
     } else {
-        naming.frames_at(address)
+        let mut frames = naming.frames_at(address);
+        // The map's own methods were inlined there, and are the same everywhere.
+        let user = frames.iter().position(|frame| !catalog::is_forwarding(&frame.function));
+        frames.drain(..user.unwrap_or(0));
+        frames
     }
 }
 

@@ -28,6 +28,9 @@ pub(super) struct Place {
     /// It is the runtime's or a lock's own, not the program's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     runtime: bool,
+    /// A method that may merely pass a lock's on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    passes_on: bool,
 }
 
 impl Place {
@@ -42,12 +45,14 @@ impl Place {
             (None, _, Some(module)) => format!("({module})"),
             (None, _, None) => String::new(),
         };
+        let runtime = catalog::is_runtime(&frame.function);
         Self {
             full: (full != name).then_some(full),
             name,
             at: clean(&at).into_owned(),
             file: frame.file.as_deref().map(|file| clean(file).into_owned()),
-            runtime: catalog::is_runtime(&frame.function),
+            runtime,
+            passes_on: !runtime && catalog::passes_lock_on(&frame.function),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::catalog;
 use crate::model::Frame;
-use crate::model::names::{bound, lock_name, own_frame, short};
+use crate::model::names::{bound, has_several_maps, key_of, lock_name, own_frame, short};
 use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary, Window};
 use crate::units::{count, time, width};
 
@@ -109,11 +109,12 @@ fn wanted(mode: Mode) -> &'static str {
 }
 
 fn waiters(page: &mut Page, lock: &Lock, task: &str) {
+    let of_several = has_several_maps([lock]);
     for waiter in lock.waiters.iter().take(MOST_PLACES) {
         let (time, waits) = summed(waiter.count, waiter.wait_ns, &waiter.margins);
         let mode = waiter.mode.map(|mode| format!(" {}", wanted(mode))).unwrap_or_default();
         let text = format!("in {waits}{mode} of {}", stack_text(&waiter.stack));
-        let who = Who { tasks: &waiter.goroutines, keys: &waiter.keys };
+        let who = Who { tasks: &waiter.goroutines, keys: &waiter.keys, of_several };
         stack(page, &time, &part(waiter.wait_ns, lock.wait.sum_ns), &text, &who, task);
     }
     page.more("       ", lock.waiters.len() as u64, MOST_PLACES, "stacks");
@@ -124,6 +125,7 @@ fn holders(page: &mut Page, lock: &Lock, task: &str) {
         return;
     }
     page.line("     held meanwhile");
+    let of_several = has_several_maps([lock]);
     for holder in lock.holders.iter().take(MOST_PLACES) {
         let (time, waits) = summed(holder.count, holder.blame_ns, &holder.margins);
         let mode = match holder.mode {
@@ -132,7 +134,7 @@ fn holders(page: &mut Page, lock: &Lock, task: &str) {
             None => "",
         };
         let text = format!("in {waits}{mode} at {}", stack_text(&holder.stack));
-        let who = Who { tasks: &holder.goroutines, keys: &holder.keys };
+        let who = Who { tasks: &holder.goroutines, keys: &holder.keys, of_several };
         stack(page, &time, &part(holder.blame_ns, lock.wait.sum_ns), &text, &who, task);
     }
     page.more("       ", lock.holders.len() as u64, MOST_PLACES, "holders");
@@ -142,13 +144,21 @@ fn holders(page: &mut Page, lock: &Lock, task: &str) {
 struct Who<'a> {
     tasks: &'a [u64],
     keys: &'a [KeyPart],
+    /// The lock's keys are of several maps.
+    of_several: bool,
 }
 
 /// A stack, its part of the lock's waits, and whose they are.
 fn stack(page: &mut Page, ns: &str, part: &str, text: &str, who: &Who<'_>, task: &str) {
     let start = format!("      {part:>6} {ns:>7} ");
     page.paragraph(&start, text);
-    let key = |key: &KeyPart| format!("{} {}", short_key(&key.key), time(key.wait_ns));
+    let key = |KeyPart { map, key, wait_ns, .. }: &KeyPart| {
+        format!(
+            "{} {}",
+            key_of(&short_key(key), Some(map.as_str()), who.of_several),
+            time(*wait_ns)
+        )
+    };
     let keys: Vec<String> = who.keys.iter().take(MOST_KEYS).map(key).collect();
     let tasks: Vec<String> = who.tasks.iter().map(u64::to_string).collect();
     let many = if tasks.len() == 1 { "" } else { "s" };
@@ -163,22 +173,27 @@ fn stack(page: &mut Page, ns: &str, part: &str, text: &str, who: &Who<'_>, task:
 }
 
 fn pairs(page: &mut Page, lock: &Lock) {
+    let of_several = has_several_maps([lock]);
     for pair in lock.pairs.iter().take(MOST_PLACES) {
-        page.paragraph("     → ", &pair_text(pair));
+        page.paragraph("     → ", &pair_text(pair, of_several));
     }
     page.more("       ", lock.pairs.len() as u64, MOST_PLACES, "pairs");
 }
 
 /// `"X", held at main.(*Cache).Refresh (cache.go:88), cost "Y" at main.(*Cache).Get
 /// (cache.go:42) 1.80s in 320 waits`
-fn pair_text(pair: &Pair) -> String {
+fn pair_text(pair: &Pair, of_several: bool) -> String {
     let at = |party: &Party| own_frame(&party.stack).map_or("an unknown place".to_owned(), place);
-    let holder = match &pair.holder.key {
-        Some(key) => format!("{}, held at {},", short_key(key), at(&pair.holder)),
+    let key = |party: &Party| {
+        let key = party.key.as_deref().map(short_key)?;
+        Some(key_of(&key, party.map.as_deref(), of_several).into_owned())
+    };
+    let holder = match key(&pair.holder) {
+        Some(key) => format!("{key}, held at {},", at(&pair.holder)),
         None => format!("The holder at {}", at(&pair.holder)),
     };
-    let waiter = match &pair.waiter.key {
-        Some(key) => format!("{} at {}", short_key(key), at(&pair.waiter)),
+    let waiter = match key(&pair.waiter) {
+        Some(key) => format!("{key} at {}", at(&pair.waiter)),
         None => format!("those at {}", at(&pair.waiter)),
     };
     let (time, waits) = summed(pair.count, pair.wait_ns, &pair.margins);

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     model::{
         self, Step,
-        names::{lock_name, map_name},
+        names::{has_several_maps, lock_name, map_name},
         summary::{Finding, Key, Lock, Map, Pair, Summary},
     },
     units::{self, count, time},
@@ -265,6 +265,7 @@ impl Page<'_> {
 
     /// The pair that cost most.
     fn worst_pair(&self) -> Lines {
+        let of_several = has_several_maps(&self.summary.locks);
         let pairs = self.summary.locks.iter().flat_map(|lock| &lock.pairs);
         // Of equal ones the first.
         let Some(pair) = pairs.reduce(|a: &Pair, b| if b.wait_ns > a.wait_ns { b } else { a })
@@ -272,10 +273,10 @@ impl Page<'_> {
             return Vec::new();
         };
         if !self.is_tall() {
-            return paragraph(&short_pair_text(pair, self.look), self.width, self.look);
+            return paragraph(&short_pair_text(pair, of_several, self.look), self.width, self.look);
         }
         let mut lines = vec![Line::styled("Who makes whom wait most", STRONG)];
-        let text = pair_text(pair, self.look);
+        let text = pair_text(pair, of_several, self.look);
         lines.extend(paragraph(&text, self.width, self.look));
         lines
     }

@@ -53,7 +53,10 @@ function framesOf(stack) {
 
 /** The frame that the program's author would name. */
 function ownFrame(frames) {
-  return frames.find((frame) => !frame.runtime) ?? frames[0];
+  const at = frames.findIndex((frame) => !frame.runtime);
+  // A method that merely passes a lock's on is not what it was called for.
+  const own = at > 0 ? frames.slice(at).find((frame) => !frame.runtime && !frame.passes_on) : undefined;
+  return own ?? frames[at] ?? frames[0];
 }
 
 /** `main.(*Cache).Get cache.go:42`. */

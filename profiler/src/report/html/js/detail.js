@@ -90,8 +90,8 @@ function aboutLock(lock) {
     flames.length > 0 ? el("p", {}, flames) : null,
     optional("Who made whom wait", lock.pairs.length === 0 ? [] : [el("ul", {}, lock.pairs.slice(0, 20).map((pair) =>
       el("li", {}, el("a", { href: pair.href }, foreign(pairText(pair))))))]),
-    optional("Waiters, longest total first", stackItems(lock.waiters, WANTED)),
-    optional("Held meanwhile, longest total first", stackItems(lock.holders, HELD)),
+    optional("Waiters, longest total first", stackItems(lock.waiters, WANTED, hasSeveralMaps(lock))),
+    optional("Held meanwhile, longest total first", stackItems(lock.holders, HELD, hasSeveralMaps(lock))),
     optional("Waiting still at the end", lock.open.map((open) => el("details", {},
       el("summary", {}, `${timeText(open.ns)} ${open.mode ? WANTED[open.mode] : ""} `,
         open.task === undefined ? "" : `${DATA.target.task} ${open.task} `, foreign(placeText(open.stack) ?? unknown)),

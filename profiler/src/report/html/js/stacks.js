@@ -19,14 +19,21 @@ function keyLink(map, key) {
   return listed ? el("a", { href: listed.href }, shown) : shown;
 }
 
-function keyParts(parts) {
+function keyParts(parts, ofSeveral) {
   if (parts.length === 0) return null;
   return el("p", {}, "for ", parts.map((part, at) =>
-    [at > 0 ? ", " : "", keyLink(part.map, part.key), ` ${timeText(part.wait_ns)}`]));
+    [at > 0 ? ", " : "", keyLink(part.map, part.key), ofSeveral ? ` of ${part.map}` : "", ` ${timeText(part.wait_ns)}`]));
+}
+
+/** Whether the keys that a lock's waits and holders are about are of several maps. */
+function hasSeveralMaps(lock) {
+  const parts = [...lock.waiters, ...lock.holders].flatMap((row) => row.keys);
+  const sides = lock.pairs.flatMap((pair) => [pair.holder, pair.waiter]);
+  return new Set([...parts, ...sides].map(({ map }) => map).filter((map) => map !== undefined)).size > 1;
 }
 
 /** Who waited or held: figures, keys, tasks and the stack, folded together. */
-function stackItem(row, modes, opened) {
+function stackItem(row, modes, opened, ofSeveral) {
   const { task } = DATA.target;
   const mode = row.mode ? ` ${modes[row.mode]}` : "";
   const tasks = row.tasks.length > 0
@@ -34,11 +41,11 @@ function stackItem(row, modes, opened) {
   return el("details", { open: opened },
     el("summary", {}, el("b", {}, shareText(row.share)), ` ${waitedText({ ...row, sum: row.ns })}${mode} `,
       foreign(placeText(row.stack) ?? unknown)),
-    keyParts(row.keys), tasks, stackList(row.stack));
+    keyParts(row.keys, ofSeveral), tasks, stackList(row.stack));
 }
 
-function stackItems(rows, modes) {
-  return rows.map((row, at) => stackItem(row, modes, at === 0));
+function stackItems(rows, modes, ofSeveral) {
+  return rows.map((row, at) => stackItem(row, modes, at === 0, ofSeveral));
 }
 
 /** One side of a pair. */
@@ -48,7 +55,8 @@ function party(title, side) {
 }
 
 function pairText(pair) {
-  const side = ({ key, stack }) => [key && `${key} at`, placeText(stack) ?? unknown].filter(Boolean).join(" ");
+  const named = ({ map, key }) => hasSeveralMaps(pair.lock) ? `${key} of ${map}` : key;
+  const side = (of) => [of.key && `${named(of)} at`, placeText(of.stack) ?? unknown].filter(Boolean).join(" ");
   return `${side(pair.holder)} cost ${side(pair.waiter)} ${waitedText({ ...pair, sum: pair.ns })}`;
 }
 

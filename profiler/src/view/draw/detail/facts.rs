@@ -118,29 +118,36 @@ pub(super) fn frames(stack: &[Frame], indent: usize, width: usize, look: Look) -
     stack.iter().map(line).collect()
 }
 
+/// The key of one side of a pair; with its map where those that stand together are of several.
+fn party_key(party: &Party, of_several: bool, look: Look) -> Option<String> {
+    let key = short_key(party.key.as_deref()?, look);
+    Some(names::key_of(&key, party.map.as_deref(), of_several).into_owned())
+}
+
 /// `"X" held at main.(*Cache).Refresh cache.go:88 costs "Y" at main.(*Cache).Get
 /// cache.go:42 1.80s in 320 waits`.
-pub(in super::super) fn pair_text(pair: &Pair, look: Look) -> String {
+pub(in super::super) fn pair_text(pair: &Pair, of_several: bool, look: Look) -> String {
+    let key = |party: &Party| party_key(party, of_several, look);
     let at = |party: &Party| {
         let frame = own_frame(&party.stack);
         frame.map_or_else(|| "an unknown place".to_owned(), |frame| place(frame, look))
     };
-    let holder = match &pair.holder.key {
-        Some(key) => format!("{} held at {}", short_key(key, look), at(&pair.holder)),
+    let holder = match key(&pair.holder) {
+        Some(key) => format!("{key} held at {}", at(&pair.holder)),
         None if pair.holder.stack.is_empty() => "An unknown holder".to_owned(),
         None => format!("The holder at {}", at(&pair.holder)),
     };
-    let waiter = match &pair.waiter.key {
-        Some(key) => format!("{} at {}", short_key(key, look), at(&pair.waiter)),
+    let waiter = match key(&pair.waiter) {
+        Some(key) => format!("{key} at {}", at(&pair.waiter)),
         None => format!("those at {}", at(&pair.waiter)),
     };
     format!("{holder} costs {waiter} {}", summed(pair.count, pair.wait_ns, pair.margins))
 }
 
 /// The same in few words: `1.80s "X" in main.(*Cache).Refresh > "Y" in main.(*Cache).Get`.
-pub(in super::super) fn short_pair_text(pair: &Pair, look: Look) -> String {
+pub(in super::super) fn short_pair_text(pair: &Pair, of_several: bool, look: Look) -> String {
     let party = |party: &Party| {
-        let key = party.key.as_ref().map(|key| short_key(key, look));
+        let key = party_key(party, of_several, look);
         let function = own_frame(&party.stack)
             .map(|frame| look.theirs(&names::short(&frame.function)).into_owned());
         match (key, function) {

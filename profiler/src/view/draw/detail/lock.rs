@@ -17,7 +17,7 @@ use super::facts::{
 use crate::{
     model::{
         Frame, SubjectStep,
-        names::{bound, lock_name, own_frame},
+        names::{bound, has_several_maps, key_of, lock_name, own_frame},
         summary::{KeyPart, Lock, Mode, Pair, Party, Summary},
     },
     units::{self, count, time},
@@ -123,12 +123,13 @@ fn open(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
 
 /// Who made whom wait, in a sentence each.
 fn pairs(lock: &Lock, width: usize, look: Look) -> Lines {
+    let of_several = has_several_maps([lock]);
     let mut lines = Vec::new();
     if !lock.pairs.is_empty() {
         lines.push(head("Who made whom wait"));
     }
     for pair in lock.pairs.iter().take(MOST_PAIRS) {
-        lines.extend(paragraph(&pair_text(pair, look), width, look));
+        lines.extend(paragraph(&pair_text(pair, of_several, look), width, look));
     }
     lines
 }
@@ -155,6 +156,7 @@ fn past(steps: &[SubjectStep], width: usize, look: Look) -> Lines {
 }
 
 fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
+    let of_several = has_several_maps([lock]);
     let mut lines = Vec::new();
     if !lock.waiters.is_empty() {
         lines.push(head("Waiters, longest total first"));
@@ -165,6 +167,7 @@ fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
         let row = Stack {
             figures: summed(waiter.count, waiter.wait_ns, waiter.margins) + mode,
             keys: &waiter.keys,
+            of_several,
             tasks: &waiter.goroutines,
             frames: &waiter.stack,
         };
@@ -184,6 +187,7 @@ fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
         let row = Stack {
             figures: summed(holder.count, holder.blame_ns, holder.margins) + mode,
             keys: &holder.keys,
+            of_several,
             tasks: &holder.goroutines,
             frames: &holder.stack,
         };
@@ -196,6 +200,8 @@ fn stacks(summary: &Summary, lock: &Lock, width: usize, look: Look) -> Lines {
 struct Stack<'a> {
     figures: String,
     keys: &'a [KeyPart],
+    /// The lock's keys are of several maps.
+    of_several: bool,
     tasks: &'a [u64],
     frames: &'a [Frame],
 }
@@ -203,7 +209,10 @@ struct Stack<'a> {
 impl Stack<'_> {
     /// Time and number, keys and tasks, and the frames.
     fn lines(&self, task: &str, width: usize, look: Look) -> Lines {
-        let key = |part: &KeyPart| short_key(&part.key, look);
+        let key = |part: &KeyPart| {
+            let map = Some(part.map.as_str());
+            key_of(&short_key(&part.key, look), map, self.of_several).into_owned()
+        };
         let keys: Vec<String> = self.keys.iter().map(key).collect();
         let tasks: Vec<String> = self.tasks.iter().map(u64::to_string).collect();
         let many = if tasks.len() == 1 { "" } else { "s" };
@@ -228,7 +237,8 @@ pub(in crate::view) fn pair(
     width: usize,
     look: Look,
 ) -> Lines {
-    let mut lines = facts::title(&[&pair_text(pair, look)], width, look);
+    let text = pair_text(pair, has_several_maps([lock]), look);
+    let mut lines = facts::title(&[&text], width, look);
     let name = format!("for {} {}", look.theirs(&lock.id), look.theirs(&lock_name(lock)));
     let share = (lock.wait.sum_ns > 0)
         .then(|| format!("{} of all wait for it", part(pair.wait_ns, lock.wait.sum_ns)));
