@@ -129,6 +129,11 @@ pub mod site_flags {
     pub const IS_PARK: u16 = 16;
     /// The instruction is not at the function's start: the stack's top is no return address.
     pub const IS_INSIDE: u16 = 32;
+    /// The map does this by itself, inside of an operation that somebody asked for.
+    pub const BY_ITSELF: u16 = 64;
+    /// The task has released the lock once it comes here: it does not release it again for
+    /// another that waits.
+    pub const ENDS_HOLD: u16 = 128;
 }
 
 /// One probed instruction as the programs see it: the attach cookie is its index.
@@ -232,6 +237,9 @@ pub const STACKS_PER_TICK: u64 = 4;
 /// Frames of a release whose stack is not read as a whole: those among the first
 /// [`STACKS_PER_TICK`] of the CPU's tick are, and tell the rest of the same beginning.
 pub const SHORT_STACK: usize = 3;
+/// Frames of a release whose pointers are read where an operation may have been made in one
+/// of them: a lock's own functions, wrappers of it, and who took it.
+pub const LIVE_FRAMES: usize = 5;
 /// Value of [`OpHead::caller`] where it was not read, to spare the target: which
 /// call sites there are, and their shares, are told by those that were.
 pub const CALLER_NOT_SAMPLED: u64 = 1;
@@ -440,7 +448,8 @@ pub struct OpOfWait {
 pub struct Release {
     /// RELEASE.
     pub kind: u8,
-    /// 1: `last` is the newest operation of the task, and no older than its newest wait.
+    /// 1: `last` is the newest operation of the task with a key, no older than its newest wait,
+    /// nor than its release of the same lock before.
     pub has_last: u8,
     /// 1: `outer` is its newest inside of which a task may wait.
     pub has_outer: u8,
@@ -466,6 +475,12 @@ pub struct Release {
     pub last: LongOp,
     /// The newest inside of which a task may wait or let go.
     pub outer: LongOp,
+    /// Where `last` was made.
+    pub last_at: MadeAt,
+    /// Valid entries of `live`.
+    pub live_count: u64,
+    /// The innermost frames by their pointers; `live[0]` is the site's.
+    pub live: [LiveFrame; LIVE_FRAMES],
     /// User stack, innermost first.
     pub frames: [u64; MAX_FRAMES],
 }
@@ -496,6 +511,27 @@ pub struct OpStack {
     pub frames: [u64; MAX_FRAMES],
 }
 
+/// A frame of a stack.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveFrame {
+    /// Where execution goes on in its function; the probed instruction in the innermost.
+    pub pc: u64,
+    /// Its frame pointer: there lies its caller's, and behind that the address that the
+    /// caller goes on at.
+    pub pointer: u64,
+}
+
+/// The frame that made an operation, by the registers that its callee found.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MadeAt {
+    /// Its frame pointer (RBP).
+    pub pointer: u64,
+    /// Where it pushed the return address (RSP).
+    pub stack: u64,
+}
+
 /// An operation of a task.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -504,6 +540,10 @@ pub struct Remembered {
     pub owner: u64,
     /// Number of the window of operations that it fell into.
     pub window: u64,
+    /// Where it was made.
+    pub at: MadeAt,
+    /// The lock that the task has released since, and that others waited for; 0: none.
+    pub released: u64,
     /// The operation.
     pub op: LongOp,
 }
@@ -605,7 +645,7 @@ const _: () = {
     assert!(size_of::<Wait>() == 72 + 8 * MAX_FRAMES);
     assert!(size_of::<Rewait>() == 32);
     assert!(size_of::<OpOfWait>() == 192 + 8 * MAX_FRAMES);
-    assert!(size_of::<Release>() == 408 + 8 * MAX_FRAMES);
+    assert!(size_of::<Release>() == 432 + 16 * LIVE_FRAMES + 8 * MAX_FRAMES);
     assert!(size_of::<OpStack>() == 48 + 8 * MAX_FRAMES);
     assert!(size_of::<Layout>() == 24);
     assert!(size_of::<Site>() == 104);

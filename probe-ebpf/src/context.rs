@@ -17,8 +17,8 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use probe_ebpf::{
-    COUNTER_SKIPPED, Gates, Loss, MAX_CPUS, MAX_SITES, Operand, Reg, Regs, Site, eval, guard_taken,
-    site_flags,
+    COUNTER_SKIPPED, Gates, Loss, MAX_CPUS, MAX_SITES, MadeAt, Operand, Reg, Regs, Site, eval,
+    guard_taken, site_flags,
 };
 
 use crate::transport::{count, lose};
@@ -176,6 +176,12 @@ impl Hit {
     #[inline(always)]
     pub(crate) fn value(&self, operand: &Operand) -> Option<u64> {
         eval(operand, &self.regs, read_u64)
+    }
+
+    /// The frame that called the probed function, which has pushed nothing yet.
+    #[inline(always)]
+    pub(crate) fn made_at(&self) -> MadeAt {
+        MadeAt { pointer: self.regs[Reg::Rbp as usize], stack: self.regs[Reg::Rsp as usize] }
     }
 
     /// The return address of the probed function; above the wrapper's frame

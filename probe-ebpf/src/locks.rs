@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use probe_ebpf::{
-    Loss, MAX_WAITERS, OpenWait, Reg, Release, Rewait, SHORT_STACK, STACKS_PER_TICK, TaskSlot,
-    Wait, record_kind, site_flags,
+    LIVE_FRAMES, LiveFrame, Loss, MAX_WAITERS, OpenWait, Reg, Release, Rewait, SHORT_STACK,
+    STACKS_PER_TICK, TaskSlot, Wait, record_kind, site_flags,
 };
 
 use crate::{
@@ -143,38 +143,70 @@ pub(crate) fn release<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
         (*record).object = object;
         (*record).caller = hit.caller();
         (*record).tid = thread();
-        // What was done before the task waited was not done with what it waited for.
-        let is_stale = (*slot).waited == task;
-        let (last, to) = (&raw const (*slot).last, &raw mut (*record).last);
-        (*record).has_last = u8::from(!is_stale && tasks::recall(last, task, window, to));
+        // What was done before the task waited was not done with what it waited for, and what
+        // was done before it released this lock not since it took it again.
+        let last = &raw mut (*slot).last;
+        let is_stale = (*slot).waited == task || (*last).released == object;
+        let to = &raw mut (*record).last;
+        let has_last = !is_stale && tasks::recall(last, task, window, to);
+        (*record).has_last = u8::from(has_last);
+        if has_last {
+            (*record).last_at = (*last).at;
+        }
+        if hit.site.flags & site_flags::ENDS_HOLD != 0 {
+            (*last).released = object;
+        }
         let (outer, to) = (&raw const (*slot).outer, &raw mut (*record).outer);
         (*record).has_outer = u8::from(tasks::recall(outer, task, window, to));
+        let live = (&raw mut (*record).live).cast();
+        let count = live_frames(hit, live, if has_last { LIVE_FRAMES } else { SHORT_STACK });
+        (*record).live_count = count as u64;
         let frames = (&raw mut (*record).frames).cast();
         let is_short = number_in_tick(Counted::Release) > STACKS_PER_TICK;
         (*record).is_short = u8::from(is_short);
-        (*record).frame_count =
-            if is_short { short_stack(hit, frames) } else { tasks::read_stack(ctx, frames) };
+        (*record).frame_count = if is_short {
+            short_stack(live, count, frames)
+        } else {
+            tasks::read_stack(ctx, frames)
+        };
     }
     submit(entry);
 }
 
-/// The innermost frames, by frame pointers: reading the whole stack takes as long as
-/// all the rest, and whoever waits is woken later for it.
+/// The innermost frames, by frame pointers, and how many: reading the whole stack takes as
+/// long as all the rest, and whoever waits is woken later for it.
 ///
 /// # Safety
 ///
-/// There is room for them.
+/// There is room for [`LIVE_FRAMES`].
 #[inline(always)]
-unsafe fn short_stack(hit: &Hit, frames: *mut u64) -> u32 {
-    let mut frame = hit.regs[Reg::Rbp as usize];
-    // SAFETY: see above.
-    unsafe {
-        frames.write(hit.ip);
-        for index in 1..SHORT_STACK {
-            let Some([outer, caller]) = read::<[u64; 2]>(frame) else { return index as u32 };
-            frames.add(index).write(caller);
-            frame = outer;
+unsafe fn live_frames(hit: &Hit, live: *mut LiveFrame, wanted: usize) -> usize {
+    let mut frame = LiveFrame { pc: hit.ip, pointer: hit.regs[Reg::Rbp as usize] };
+    for index in 0..LIVE_FRAMES {
+        // SAFETY: see above.
+        unsafe { live.add(index).write(frame) };
+        if index + 1 >= wanted {
+            return index + 1;
         }
+        let Some([pointer, pc]) = read::<[u64; 2]>(frame.pointer) else { return index + 1 };
+        frame = LiveFrame { pc, pointer };
+    }
+    LIVE_FRAMES
+}
+
+/// The first [`SHORT_STACK`] of them as a stack.
+///
+/// # Safety
+///
+/// There is room, and `count` of them are there.
+#[inline(always)]
+unsafe fn short_stack(live: *const LiveFrame, count: usize, frames: *mut u64) -> u32 {
+    for index in 0..SHORT_STACK {
+        if index >= count {
+            return index as u32;
+        }
+        // SAFETY: see above.
+        unsafe { frames.add(index).write((*live.add(index)).pc) };
     }
     SHORT_STACK as u32
 }

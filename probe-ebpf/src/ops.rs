@@ -51,14 +51,15 @@ impl Event<'_> {
     #[inline(always)]
     unsafe fn remember<const KEY_WORDS: usize>(&self, record: *const u64) {
         let Some(slot) = self.slot else { return };
+        let at = self.hit.made_at();
         // SAFETY: the slot is the map's; see above for the record.
         unsafe {
             if self.hit.site.flags & site_flags::MAY_WAIT != 0 {
                 let outer = &raw mut (*slot).outer;
-                tasks::remember::<KEY_WORDS>(outer, self.task, self.window, record);
+                tasks::remember::<KEY_WORDS>(outer, self.task, self.window, at, record);
             }
             let last = &raw mut (*slot).last;
-            tasks::remember::<KEY_WORDS>(last, self.task, self.window, record);
+            tasks::remember::<KEY_WORDS>(last, self.task, self.window, at, record);
         }
     }
 }
@@ -98,7 +99,14 @@ pub(crate) fn record<C: EbpfContext, const TYPED: bool>(ctx: &C, hit: &Hit) {
     }
     let task = hit.task();
     let limit = key.limit(u64::from(hit.site.key_limit));
-    let slot = if key.kind == key_kind::NONE { None } else { tasks::slot(task) };
+    let slot = if key.kind == key_kind::NONE {
+        if hit.site.flags & site_flags::BY_ITSELF == 0 {
+            tasks::forget(task);
+        }
+        None
+    } else {
+        tasks::slot(task)
+    };
     let event = Event { hit, task, caller, object, aux, flags, limit, slot, window };
     let prefix = if TYPED && key.kind == key_kind::IFACE { 8 } else { 0 };
     if TYPED && let Some(layout) = key.layout {

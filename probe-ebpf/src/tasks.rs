@@ -9,8 +9,8 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use aya_ebpf::{EbpfContext, btf_maps::Array, helpers::generated::bpf_get_stack, macros::btf_map};
 use probe_ebpf::{
-    LongOp, MAX_FRAMES, OpHead, OpOfWait, Remembered, SHORT_KEY, ShortOp, TASK_SLOTS, TaskSlot,
-    record_kind,
+    LongOp, MAX_FRAMES, MadeAt, OpHead, OpOfWait, Remembered, SHORT_KEY, ShortOp, TASK_SLOTS,
+    TaskSlot, record_kind,
 };
 
 use crate::transport::{reserve, submit};
@@ -45,6 +45,7 @@ pub(crate) unsafe fn remember<const KEY_WORDS: usize>(
     place: *mut Remembered,
     task: u64,
     window: u64,
+    at: MadeAt,
     record: *const u64,
 ) {
     // SAFETY: both sides are large enough; see above. Volatile, lest the loop become
@@ -54,12 +55,23 @@ pub(crate) unsafe fn remember<const KEY_WORDS: usize>(
         (&raw mut (*place).owner).write_volatile(0);
         compiler_fence(Ordering::SeqCst);
         (*place).window = window;
+        (*place).at = at;
+        (*place).released = 0;
         let to = (&raw mut (*place).op).cast::<u64>();
         for word in 0..size_of::<OpHead>() / 8 + KEY_WORDS {
             to.add(word).write_volatile(record.add(word).read_volatile());
         }
         compiler_fence(Ordering::SeqCst);
         (&raw mut (*place).owner).write_volatile(task);
+    }
+}
+
+/// Forgets the newest operation of whoever is in the slot: one without a key came after it.
+#[inline(always)]
+pub(crate) fn forget(task: u64) {
+    if let Some(slot) = slot(task) {
+        // SAFETY: the slot is the map's and lives as long as the program.
+        unsafe { (&raw mut (*slot).last.owner).write_volatile(0) };
     }
 }
 

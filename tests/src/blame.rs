@@ -70,9 +70,33 @@ pub struct Spans {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Lock {
+    #[serde(default)]
+    pub address: Option<String>,
+    #[serde(default)]
+    pub label: Option<String>,
     pub wait: Spans,
     #[serde(default)]
+    pub holders: Vec<Held>,
+    #[serde(default)]
     pub pairs: Vec<Pair>,
+}
+
+/// A stack that held the lock.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Held {
+    pub stack: Vec<Frame>,
+    pub blame_ns: u64,
+    #[serde(default)]
+    pub keys: Vec<HeldFor>,
+}
+
+/// What part of it a key has.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct HeldFor {
+    pub key: String,
+    pub wait_ns: u64,
 }
 
 /// Who waited for whom.
@@ -89,6 +113,65 @@ pub struct Pair {
 pub struct Side {
     pub key: Option<String>,
     pub stack: Vec<Frame>,
+}
+
+/// What `holder` says of who held which lock, and for what.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Holders {
+    /// One for each lock.
+    pub holders: Vec<Holder>,
+}
+
+/// A function that held a lock while others waited.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Holder {
+    /// Its name.
+    pub function: String,
+    /// The key that it held it for; empty where it was for none.
+    pub key: String,
+    /// The lock's address.
+    pub lock: String,
+    /// The function that waited.
+    pub waiter: String,
+    /// How long others waited for it, ns.
+    pub blame_ns: u64,
+}
+
+impl Holders {
+    /// Everything that the summary has otherwise: the function that is charged with nearly
+    /// all of the wait, the key that it is charged for, and what the lock is called.
+    pub fn differences(&self, summary: &Summary) -> Vec<String> {
+        let lost =
+            summary.window.lost.iter().map(|(reason, lost)| format!("lost: {reason} {lost}"));
+        lost.chain(self.holders.iter().flat_map(|holder| holder.differences(summary))).collect()
+    }
+}
+
+impl Holder {
+    fn differences(&self, summary: &Summary) -> Vec<String> {
+        let mut locks = summary.locks.iter();
+        let Some(lock) = locks.find(|lock| lock.address.as_ref() == Some(&self.lock)) else {
+            return vec![format!("{}: nobody waited for {}", self.function, self.lock)];
+        };
+        let mut differences = Vec::new();
+        let of = |held: &&Held| held.stack.iter().any(|frame| frame.function == self.function);
+        let held: Vec<&Held> = lock.holders.iter().filter(of).collect();
+        let charged: u64 = held.iter().map(|held| held.blame_ns).sum();
+        differences.extend(carries(&self.function, charged, lock.wait.sum_ns));
+        let keys = || held.iter().flat_map(|held| &held.keys);
+        let for_it: u64 = keys().filter(|part| part.key == self.key).map(|part| part.wait_ns).sum();
+        if !self.key.is_empty() {
+            differences.extend(carries(&format!("{} for its key", self.function), for_it, charged));
+        }
+        let others = keys().filter(|part| part.key != self.key);
+        differences.extend(others.map(|part| {
+            format!("{} is blamed for {} ({} ns)", self.function, part.key, part.wait_ns)
+        }));
+        if lock.label.as_ref() != Some(&self.waiter) {
+            differences.push(format!("{}: its lock is called {:?}", self.function, lock.label));
+        }
+        differences
+    }
 }
 
 /// The key whose owner is slow.

@@ -2,7 +2,7 @@
 //! key's owner is to blame, under every kind of lock that a map may have.
 
 use anyhow::{Context, Result, bail};
-use mapprof_tests::blame::{Summary, Truth};
+use mapprof_tests::blame::{Holders, Summary, Truth};
 use mapprof_tests::programs::{self, Link};
 use mapprof_tests::{Mapprof, Program, can_profile, observe};
 
@@ -71,4 +71,24 @@ fn of_a_sync_map() -> Result<()> {
 #[test]
 fn of_one_shard_of_many() -> Result<()> {
     the_owner_is_blamed(&LOCKS, &["-scenario", "shards"])
+}
+
+/// A key is blamed for what was done with it while the lock was held, and for nothing else;
+/// and who held it is not a wrapper of the lock.
+#[test]
+fn of_what_was_done_under_the_lock() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    for version in LOCKS {
+        let path = programs::go(version, Link::Stripped, "holder")?;
+        let program = Program::hold(&path, [] as [&str; 0])?;
+        let mapprof = Mapprof::stat(program.pid());
+        let (truth, outcome) = observe::<Holders>(program, mapprof)?;
+        let outcome = outcome.expect_code(0)?;
+        let summary: Summary = serde_json::from_str(&outcome.stdout).context("not a summary")?;
+        let differences = truth.differences(&summary);
+        assert!(differences.is_empty(), "Go {version}: {}", differences.join("\n"));
+    }
+    Ok(())
 }

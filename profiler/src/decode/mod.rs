@@ -6,6 +6,7 @@
 mod attribution;
 mod blame;
 mod definitions;
+mod holding;
 mod keys;
 mod known;
 mod names;
@@ -18,6 +19,7 @@ use probe_ebpf::{Op, OpHead, OpenWait, op_flags};
 
 use attribution::{Attribution, Candidate, Charged, is_below};
 use blame::{Blame, Holder};
+use holding::{Holding, Made};
 
 pub use definitions::{
     Actor, ActorId, Definitions, Key, LockId, LockInfo, MapId, MapInfo, MapKey, Mode, NO_ACTOR,
@@ -115,6 +117,7 @@ pub struct Decoder<R> {
     settler: Settler,
     blame: Blame,
     attribution: Attribution,
+    holding: Holding,
     seen: Seen,
     /// Waits that are over, on their way; kept for its memory.
     over: Vec<Settled>,
@@ -216,6 +219,7 @@ impl<R: Resolver> Decoder<R> {
             settler: Settler::default(),
             blame: Blame::default(),
             attribution: Attribution::default(),
+            holding: Holding::default(),
             seen: Seen::default(),
             over: Vec::new(),
             recent: Box::new([Recent::default(); RECENT]),
@@ -237,6 +241,7 @@ impl<R: Resolver> Decoder<R> {
         self.settler = Settler::default();
         self.blame = Blame::default();
         self.attribution = Attribution::default();
+        self.holding = Holding::default();
         *self.recent = [Recent::default(); RECENT];
     }
 
@@ -455,15 +460,20 @@ impl<R: Resolver> Decoder<R> {
     /// Whether the operation is among the callers of what waited.
     fn is_inside(&mut self, wait: &Settled, operation: &Candidate) -> bool {
         let Some(site) = self.sites.get(operation.site as usize) else { return false };
-        self.names.is_called_by(&wait.whole.place.frames, &site.function)
+        let frames = &wait.whole.place.frames;
+        self.names.is_called_by(frames, &site.function)
+            && (!site.is_go || self.names.is_programs_own(frames))
     }
 
     fn charge_if_below(&mut self, charged: Charged, operation: Candidate, sink: &mut impl Sink) {
         let place = &charged.wait.whole.place;
         let names = &mut self.names;
-        let is_below = place.taker.is_some_and(|taker| {
-            is_below(&place.frames, taker, &operation.frames, |a, b| names.same_function(a, b))
-        });
+        let is_go = self.sites.get(operation.site as usize).is_some_and(|site| site.is_go);
+        let is_own = !is_go || names.is_programs_own(&operation.frames);
+        let is_below = is_own
+            && place.taker.is_some_and(|taker| {
+                is_below(&place.frames, taker, &operation.frames, |a, b| names.same_function(a, b))
+            });
         self.charge(charged, operation.key.filter(|_| is_below), sink);
     }
 
@@ -503,7 +513,15 @@ impl<R: Resolver> Decoder<R> {
             let site = self.sites.get(head.site as usize);
             site.is_some_and(|site| self.names.is_called_by(&release.frames, &site.function))
         });
-        let key = outer.or(release.last).and_then(|(head, key)| self.map_key(&head, key));
+        let held = match outer {
+            Some(outer) => Some(outer).filter(|_| self.names.is_programs_own(&release.frames)),
+            None => release.last.filter(|&(head, _)| {
+                let Some(site) = self.sites.get(head.site as usize) else { return false };
+                let operation = Made { head, at: release.last_at, site };
+                self.holding.covers(&mut self.names, release.live(), &operation)
+            }),
+        };
+        let key = held.and_then(|(head, key)| self.map_key(&head, key));
         let stack = self.names.release_stack(&release.frames, release.is_short);
         let actor = self.names.actor(stack, key);
         let holder = Holder { actor, mode, goid: release.goid };

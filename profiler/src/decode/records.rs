@@ -4,8 +4,8 @@
 //! is not one of the ABI's.
 
 use probe_ebpf::{
-    CombinedLongOp, CombinedOp, LongOp, MAX_FRAMES, OpHead, OpOfWait, OpStack, Release, Rewait,
-    ShortOp, Wait, record_kind,
+    CombinedLongOp, CombinedOp, LIVE_FRAMES, LiveFrame, LongOp, MAX_FRAMES, MadeAt, OpHead,
+    OpOfWait, OpStack, Release, Rewait, ShortOp, Wait, record_kind,
 };
 
 /// A record of any kind but an operation.
@@ -45,11 +45,22 @@ pub(super) struct Released<'a> {
     pub(super) object: u64,
     /// The holder's newest operation.
     pub(super) last: Option<(OpHead, &'a [u8])>,
+    /// Where that was made.
+    pub(super) last_at: MadeAt,
+    live: [LiveFrame; LIVE_FRAMES],
+    live_count: usize,
     /// The newest that it may be inside of.
     pub(super) outer: Option<(OpHead, &'a [u8])>,
     pub(super) frames: Stack,
     /// Only the innermost frames.
     pub(super) is_short: bool,
+}
+
+impl Released<'_> {
+    /// The innermost frames by their pointers.
+    pub(super) fn live(&self) -> &[LiveFrame] {
+        &self.live[..self.live_count]
+    }
 }
 
 /// Reads an operation, the bytes of its key that were carried, and how many there were: nearly all records are
@@ -128,6 +139,14 @@ fn op_of_wait(bytes: &[u8]) -> Option<OpAt<'_>> {
 
 fn release(bytes: &[u8]) -> Option<Released<'_>> {
     let outer = 56 + size_of::<LongOp>();
+    let made_at = outer + size_of::<LongOp>();
+    let live_at = made_at + size_of::<MadeAt>() + 8;
+    let mut live = [LiveFrame::default(); LIVE_FRAMES];
+    for (index, frame) in live.iter_mut().enumerate() {
+        let at = live_at + size_of::<LiveFrame>() * index;
+        *frame = LiveFrame { pc: u64_at(bytes, at)?, pointer: u64_at(bytes, at + 8)? };
+    }
+    let frames_at = live_at + size_of_val(&live);
     Some(Released {
         site: u32_at(bytes, 4)?,
         ts_ns: u64_at(bytes, 8)?,
@@ -136,7 +155,10 @@ fn release(bytes: &[u8]) -> Option<Released<'_>> {
         object: u64_at(bytes, 32)?,
         last: if bytes[1] == 1 { Some(op_inside(bytes, 56)?) } else { None },
         outer: if bytes[2] == 1 { Some(op_inside(bytes, outer)?) } else { None },
-        frames: stack(bytes, outer + size_of::<LongOp>(), u32_at(bytes, 48)?, u64_at(bytes, 40)?)?,
+        last_at: MadeAt { pointer: u64_at(bytes, made_at)?, stack: u64_at(bytes, made_at + 8)? },
+        live,
+        live_count: (u64_at(bytes, live_at - 8)? as usize).min(LIVE_FRAMES),
+        frames: stack(bytes, frames_at, u32_at(bytes, 48)?, u64_at(bytes, 40)?)?,
         is_short: bytes[3] == 1,
     })
 }

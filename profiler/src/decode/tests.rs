@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use probe_ebpf::{
-    CALLER_NOT_SAMPLED, LongOp, MAX_FRAMES, Op, OpHead, OpOfWait, OpStack, Operand, Reg, Release,
-    ShortOp, Wait, key_kind, record_kind,
+    CALLER_NOT_SAMPLED, LongOp, MAX_FRAMES, MadeAt, Op, OpHead, OpOfWait, OpStack, Operand, Reg,
+    Release, ShortOp, Wait, key_kind, record_kind,
 };
 
 use super::*;
@@ -31,7 +31,12 @@ impl Resolver for Code {
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {
-        let functions = self.0.get(&((return_address - 1) / 100)).copied().unwrap_or("?");
+        let function = self.0.get(&((return_address - 1) / 100)).copied().unwrap_or("?");
+        let functions = match return_address {
+            1120 => "sync.(*Mutex).Lock in main.main",
+            1145 => "sync.(*Mutex).Unlock in main.main",
+            _ => function,
+        };
         let frame =
             |name: &str| Frame { function: name.into(), file: None, line: None, module: None };
         functions.split(" in ").map(frame).collect()
@@ -47,6 +52,32 @@ impl Resolver for Code {
 
     fn read_constant(&self, _: u64, _: &mut [u8]) -> bool {
         false
+    }
+
+    /// Of main.main, which takes the lock before 1120 and releases it before 1145, where it
+    /// goes on to what comes back to 1150. It calls a map before 1110 and 1130, and main.get
+    /// before 1135.
+    fn code(&mut self, return_address: u64) -> Option<(u64, Vec<u8>)> {
+        let start = (return_address - 1) / 100 * 100;
+        let mut bytes = vec![0x90; 100];
+        let mut call = |from: u64, target: u64| {
+            let at = (from - start) as usize;
+            bytes[at - 5] = 0xe8;
+            bytes[at - 4..at].copy_from_slice(&(target.wrapping_sub(from) as u32).to_le_bytes());
+        };
+        match start {
+            400 => call(450, 800),
+            1100 => {
+                for (from, target) in [(1110, 800), (1130, 800), (1135, 400), (1150, 1200)] {
+                    call(from, target);
+                }
+                // lock xadd [rax], ecx
+                bytes[16..20].copy_from_slice(&[0xf0, 0x0f, 0xc1, 0x08]);
+                bytes[41..45].copy_from_slice(&[0xf0, 0x0f, 0xc1, 0x08]);
+            }
+            _ => {}
+        }
+        Some((start, bytes))
     }
 }
 
@@ -122,7 +153,10 @@ fn site(role: Role, kind: &str, runtime: &'static str) -> Site {
 fn decoder() -> Decoder<Code> {
     let plan = Plan {
         sites: vec![
-            site(Role::Map(Op::Lookup), "go.map", "go"),
+            Site {
+                function: "runtime.mapassign".into(),
+                ..site(Role::Map(Op::Lookup), "go.map", "go")
+            },
             site(Role::WaitBegin, "go.sema", "go"),
             site(Role::Acquire, "pthread_mutex", "custom"),
             site(Role::Release, "sync.Mutex", "go"),
@@ -141,6 +175,8 @@ fn decoder() -> Decoder<Code> {
         (8, "runtime.mapassign"),
         (9, "internal/sync.(*HashTrieMap[...]).Swap"),
         (11, "main.main"),
+        (12, "sync.(*Mutex).unlockSlow"),
+        (13, "unicode.init"),
     ];
     Decoder::new(&plan, Code(code.into()))
 }
@@ -475,10 +511,23 @@ fn after_wait_bytes(task: u64, end_ns: u64, key: &[u8], stack: &[u64]) -> Vec<u8
 }
 
 fn release_bytes(task: u64, lock: u64, ts_ns: u64, key: &[u8]) -> Vec<u8> {
-    release_bytes_from([880, 1150], task, lock, ts_ns, key)
+    release_bytes_from([1280, 1150], task, lock, ts_ns, key)
 }
 
 fn release_bytes_from(stack: [u64; 2], task: u64, lock: u64, ts_ns: u64, key: &[u8]) -> Vec<u8> {
+    let op = op_from(1130, &op_words(task, key));
+    release_bytes_with(&op, MadeAt { pointer: 0xb000, stack: 0xa008 }, stack, lock, ts_ns)
+}
+
+/// The release's frames lie at 0xa000 and 0xb000.
+fn release_bytes_with(
+    last: &[u8],
+    last_at: MadeAt,
+    stack: [u64; 2],
+    lock: u64,
+    ts_ns: u64,
+) -> Vec<u8> {
+    let task = u64::from_le_bytes(last[8..16].try_into().unwrap());
     let mut bytes = vec![record_kind::RELEASE, 1, 0, 0];
     bytes.extend(3_u32.to_le_bytes());
     for word in [ts_ns, task, task, lock, stack[1]] {
@@ -486,8 +535,11 @@ fn release_bytes_from(stack: [u64; 2], task: u64, lock: u64, ts_ns: u64, key: &[
     }
     bytes.extend((stack.len() as u32).to_le_bytes());
     bytes.extend(5_u32.to_le_bytes());
-    bytes.extend(op_words(task, key));
+    bytes.extend(last);
     bytes.extend(op_words(task, b"no outer one"));
+    let live = [last_at.pointer, last_at.stack, 2, stack[0], 0xa000, stack[1], 0xb000];
+    bytes.extend(live.map(u64::to_le_bytes).concat());
+    bytes.resize(size_of::<Release>() - 8 * MAX_FRAMES, 0);
     stack_bytes(&mut bytes, &stack);
     assert_eq!(bytes.len(), size_of::<Release>());
     bytes
@@ -506,7 +558,41 @@ fn a_wait_belongs_to_the_key_behind_it_and_is_blamed_on_the_holders() {
     let definitions = decoder.definitions();
     let key = |actor: ActorId| definitions.actors[&actor].key.clone().unwrap().key.bytes;
     assert_eq!((&*key(holder), &*key(waiter)), (&b"X"[..], &b"Y"[..]));
-    assert_eq!(definitions.stacks[&definitions.actors[&holder].stack], [881, 1150]);
+    assert_eq!(definitions.stacks[&definitions.actors[&holder].stack], [1281, 1150]);
+}
+
+/// The key that the release is charged for, of an operation that comes back to `caller`.
+fn blamed_for(caller: u64, last_at: MadeAt, releases_to: u64) -> Option<Vec<u8>> {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let op = op_from(caller, &op_words(8, b"X"));
+    let stack = [1280, releases_to];
+    decoder.record(&release_bytes_with(&op, last_at, stack, 0x9000, 48), &mut seen);
+    decoder.record(&wait_bytes(1, 0x9004, &[150, 250, 350, 450, 1150], 10, 50), &mut seen);
+    decoder.finish(&mut seen);
+    let actors = decoder.definitions().actors;
+    actors[&seen.blames[0].0].key.as_ref().map(|key| key.key.bytes.to_vec())
+}
+
+#[test]
+fn a_key_is_blamed_for_an_operation_made_while_the_lock_was_held_and_for_no_other() {
+    let here = MadeAt { pointer: 0xb000, stack: 0xa008 };
+    let below = MadeAt { pointer: 0xa000, stack: 0x9f08 };
+    let x = Some(b"X".to_vec());
+    assert_eq!(blamed_for(1130, here, 1150), x, "between the lock and its release");
+    assert_eq!(blamed_for(1110, here, 1150), None, "before the lock");
+    assert_eq!(blamed_for(450, here, 1150), None, "in a function that was there before");
+    let elsewhere = MadeAt { pointer: 0xc000, ..here };
+    assert_eq!(blamed_for(1130, elsewhere, 1150), None, "in a frame that is gone");
+    let smaller = MadeAt { stack: 0xa018, ..here };
+    assert_eq!(blamed_for(1130, smaller, 1150), None, "in a frame of another size");
+    assert_eq!(blamed_for(450, below, 1150), x, "in a function called under the lock");
+    assert_eq!(blamed_for(1350, below, 1150), None, "in a package's initialization");
+    assert_eq!(blamed_for(850, below, 1150), None, "by the runtime");
+    // Where the call was not read, all that may be it are asked.
+    assert_eq!(blamed_for(CALLER_NOT_SAMPLED, here, 1150), None, "one is before the lock");
+    assert_eq!(blamed_for(CALLER_NOT_SAMPLED, below, 1150), x);
+    // Who releases has not taken it, and nobody is known to.
+    assert_eq!(blamed_for(450, here, 455), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! instruction starts, with operands intact and their cost class known, and
 //! every candidate left out with its reason. Attaches nothing.
 
+mod held;
 mod inner;
 mod plan;
 mod verify;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use crate::catalog::{KeyFormat, Mode, Role, With};
 use crate::target::{Module, Target};
 
+pub(crate) use held::{Call, Effect, Place as CodePlace, calls_of, while_held};
 pub use plan::plan;
 
 /// What a hit at the instruction costs the target.

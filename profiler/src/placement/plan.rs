@@ -368,11 +368,16 @@ fn place(
 
 fn flags(entry: &Entry) -> u16 {
     let begins_asleep = entry.role == Role::WaitBegin && matches!(entry.point, Point::CallTo(_));
+    let by_itself = matches!(entry.role, Role::Map(op) if !op.is_asked_for());
+    // A writer lets each reader in that waits, one after another.
+    let wakes_many = entry.mode == Some(catalog::Mode::Write);
     let flags = [
         (entry.task == Task::Goroutine, site_flags::TASK_IS_R14),
         (entry.may_wait, site_flags::MAY_WAIT),
         (begins_asleep, site_flags::IS_PARK),
         (entry.point != Point::Start, site_flags::IS_INSIDE),
+        (by_itself, site_flags::BY_ITSELF),
+        (entry.role == Role::Release && !wakes_many, site_flags::ENDS_HOLD),
     ];
     flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum()
 }

@@ -63,6 +63,8 @@ pub(super) struct Step {
     pub(super) writes: RegSet,
     /// It is `jbe`, whose being taken the kernel side can tell from the flags.
     pub(super) is_jbe: bool,
+    /// It changes memory that other CPUs may be changing, as locks do.
+    pub(super) is_atomic: bool,
     instruction: Instruction,
 }
 
@@ -118,6 +120,7 @@ pub(super) fn decode(bytes: &[u8], address: u64) -> impl Iterator<Item = Step> {
             flow: flow(&instruction),
             writes,
             is_jbe: instruction.mnemonic() == Mnemonic::Jbe,
+            is_atomic: instruction.has_lock_prefix(),
             instruction,
         })
     })
