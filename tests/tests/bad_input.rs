@@ -55,13 +55,19 @@ impl Drop for Idle {
 
 #[test]
 fn usage() -> Result<()> {
-    let wrong: [&[&str]; 6] = [
+    let wrong: [&[&str]; 11] = [
         &["stat"],
         &["stat", "--pid", "many"],
         &["stat", "--pid", "1", "--no-such-option"],
         &["stat", "--pid", "1", "--duration", "soon"],
         &["no-such-verb"],
         &["stat", "--pid", "1", "--probe", "sideways:f"],
+        &["stat", "--pid", "1", "-d", "-1s"],
+        &["stat", "--pid", "1", "--max-overhead", "NaN"],
+        // What would be ignored.
+        &["stat", "--pid", "1", "--only", "locks", "--map", "x"],
+        &["record", "-o", "/nowhere", "--pid", "1", "--lock", "x"],
+        &["report", "/nowhere", "--table", "maps"],
     ];
     for args in wrong {
         let outcome = Mapprof::new(args).run()?.expect_code(2)?;
@@ -134,6 +140,23 @@ fn damaged_executables() -> Result<()> {
         fs::write(&file, &lying)?;
         probes().with_context(|| format!("four bytes at {field} set to ff"))?;
     }
+    Ok(())
+}
+
+/// A container without sysfs.
+#[test]
+fn without_sysfs() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "umount -l /sys && exec \"$0\" \"$@\""]);
+    command.arg(binary()).args(["stat", "--duration", "100ms", "--"]);
+    command.arg(programs::newest_go("reads")?).args(["-span", "10ms"]);
+    Mapprof::through(command)
+        .run()?
+        .expect_code(1)?
+        .expect_message(&["cannot read /sys/devices/system/cpu/online", "mount it on /sys"])?;
     Ok(())
 }
 

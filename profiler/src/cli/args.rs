@@ -214,10 +214,10 @@ impl ProfileArgs {
 #[derive(Args, Debug, Default)]
 pub(super) struct HowArgs {
     /// End after this long, as in 10s, 500ms, 2m; otherwise when the program ends
-    #[arg(short, long, value_parser = humantime::parse_duration)]
+    #[arg(short, long, value_parser = duration, allow_hyphen_values = true)]
     pub(super) duration: Option<Duration>,
     /// Length of a slice
-    #[arg(long, default_value = "1s", value_parser = interval)]
+    #[arg(long, default_value = "1s", value_parser = interval, allow_hyphen_values = true)]
     pub(super) interval: Interval,
     /// The rest.
     #[command(flatten)]
@@ -238,7 +238,7 @@ pub(super) struct HowArgs {
     pub(super) max_overhead: Option<MaxOverhead>,
     /// Least time from the beginning of one window on map operations to that of the next:
     /// shorter than is good for figures, to see many windows soon
-    #[arg(long, value_name = "TIME", hide = true, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", hide = true, value_parser = duration, allow_hyphen_values = true)]
     pub(super) window_period: Option<Duration>,
     /// Most rings, of one CPU each, that a thread reads: fewer than it can, to see several
     /// at work
@@ -329,8 +329,22 @@ impl Default for Interval {
     }
 }
 
+/// A time that something is to last. A sign is taken for a part of it, since it would otherwise
+/// be taken for an option that there is not.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text.starts_with('-') {
+        return Err("nothing lasts for less than no time: 10s, 500ms or 2m are meant".to_owned());
+    }
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => {
+            Err("in no time nothing is seen: 10s, 500ms or 2m are meant".to_owned())
+        }
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
 fn interval(text: &str) -> Result<Interval, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let duration = duration(text)?;
     let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
     if (least..=most).contains(&duration) {
         Ok(Interval(duration))
@@ -403,13 +417,14 @@ pub(super) struct ReportArgs {
     /// Which part of the recording.
     #[command(flatten)]
     pub(super) part: PartArgs,
-    /// What the stacks of folded, flamegraph, pprof and speedscope are weighed by: wait,
-    /// blame or ops
-    #[arg(long, value_name = "WHAT", default_value_t)]
-    pub(super) by: report::By,
-    /// What csv and parquet have a row for: keys, maps, locks, callers, pairs or steps
-    #[arg(long, value_name = "ROWS", default_value_t)]
-    pub(super) table: report::Table,
+    /// What the stacks of folded, flamegraph, pprof and speedscope are weighed by: wait (the
+    /// default), blame or ops
+    #[arg(long, value_name = "WHAT")]
+    pub(super) by: Option<report::By>,
+    /// What csv and parquet have a row for: keys (the default), maps, locks, callers, pairs
+    /// or steps
+    #[arg(long, value_name = "ROWS")]
+    pub(super) table: Option<report::Table>,
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -560,8 +575,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_some_time() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for option in ["-d", "--duration", "--interval", "--window-period"] {
+            for wrong in ["-1s", "0s"] {
+                let cli = Cli::try_parse_from(["mapprof", "stat", "--pid", "1", option, wrong]);
+                let error = cli.unwrap_err();
+                assert_eq!(error.exit_code(), 2, "{option} {wrong}");
+                assert!(error.to_string().contains("no time"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn intervals_have_bounds() {
-        assert!(interval("0s").is_err() && interval("2h").is_err() && interval("soon").is_err());
+        for wrong in ["0s", "-1s", "2h", "soon"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(interval("250ms").unwrap().0, Duration::from_millis(250));
     }
 }

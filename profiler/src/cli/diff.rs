@@ -37,9 +37,9 @@ pub(super) struct DiffArgs {
     /// text, json or flamegraph
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// What the stacks of a flame graph are weighed by: wait, blame or ops
-    #[arg(long, value_name = "WHAT", default_value_t)]
-    by: By,
+    /// What the stacks of a flame graph are weighed by: wait (the default), blame or ops
+    #[arg(long, value_name = "WHAT")]
+    by: Option<By>,
     /// End with status 3 if this holds beyond the margin: 'lock.wait.p99 > +20%',
     /// 'key.share > 30% and map ~ Session'; may be given several times
     #[arg(long, value_name = "CONDITION")]
@@ -53,6 +53,13 @@ pub(super) struct DiffArgs {
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl DiffArgs {
+    /// Whether `--by` was given to what has no stacks.
+    pub(super) fn by_is_ignored(&self) -> bool {
+        self.by.is_some() && self.format != Format::Flamegraph
+    }
 }
 
 /// How `mapprof diff` writes.
@@ -107,7 +114,9 @@ pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
     let bytes = match args.format {
         Format::Text => diff::text(&told).into_bytes(),
         Format::Json => (serde_json::to_string_pretty(&told)? + "\n").into_bytes(),
-        Format::Flamegraph => report::render_diff(&before.summary, &after.summary, args.by)?,
+        Format::Flamegraph => {
+            report::render_diff(&before.summary, &after.summary, args.by.unwrap_or_default())?
+        }
     };
     let written = write(args.output.as_deref(), &bytes);
     let failed = tell(&told.checks);

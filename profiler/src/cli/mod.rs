@@ -24,6 +24,7 @@ mod save;
 mod silence;
 mod tape;
 mod top;
+mod usage;
 
 pub mod probes;
 
@@ -31,7 +32,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use crate::{
     catalog::custom::ProbeError,
@@ -51,6 +52,9 @@ pub fn main() -> ExitCode {
     }
     memory::give_back_large_tables();
     let cli = Cli::parse();
+    if let Some(why) = usage::ignored(&cli) {
+        Cli::command().error(ErrorKind::ArgumentConflict, why).exit();
+    }
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if out::is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -123,7 +127,8 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
 fn write_report(session: &Session, args: &ReportArgs) -> Result<()> {
     let summary = profile::summary(session, &args.show);
     let document = Document { session, summary: &summary };
-    let options = report::Options { by: args.by, table: args.table };
+    let options =
+        report::Options { by: args.by.unwrap_or_default(), table: args.table.unwrap_or_default() };
     let bytes = report::render(args.format, options, &document)?;
     let Some(path) = &args.output else { return out::print(&bytes) };
     let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };

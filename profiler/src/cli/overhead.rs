@@ -36,7 +36,10 @@ pub(super) fn max_overhead(text: &str) -> Result<MaxOverhead, String> {
     let example = "as in 1% or 0.01, or 'none'";
     let number: f64 = number.trim().parse().map_err(|_| format!("a share is wanted, {example}"))?;
     let share = number / scale;
-    if !share.is_finite() || share <= 0.0 {
+    if share.is_nan() {
+        return Err(format!("a share is wanted, {example}, and {text} is no number"));
+    }
+    if share <= 0.0 {
         return Err(format!("a budget of nothing allows no window at all; give more, {example}"));
     }
     if share > 1.0 {
@@ -65,8 +68,21 @@ mod tests {
             assert_eq!(max_overhead(text), Ok(MaxOverhead::Share(share)), "{text}");
         }
         assert_eq!(max_overhead("none").map(MaxOverhead::share), Ok(None));
-        for wrong in ["", "0", "-1%", "101%", "0.005%", "nan", "inf", "much", "None", "1%%"] {
-            assert!(max_overhead(wrong).is_err(), "{wrong:?}");
+        for (wrong, why) in [
+            ("", "a share is wanted"),
+            ("0", "nothing"),
+            ("-1%", "nothing"),
+            ("101%", "more than all"),
+            ("inf", "more than all"),
+            ("0.005%", "one window"),
+            ("NaN", "no number"),
+            ("nan%", "no number"),
+            ("much", "a share is wanted"),
+            ("None", "a share is wanted"),
+            ("1%%", "a share is wanted"),
+        ] {
+            let error = max_overhead(wrong).unwrap_err();
+            assert!(error.contains(why), "{wrong:?}: {error}");
         }
     }
 }

@@ -289,13 +289,13 @@ pub(super) fn profile(
             out::note(&why);
         }
         let mut code = ExitCode::SUCCESS;
-        if let Some(tape) = tape {
-            if !tape.end(end.reason.text(), &session) {
-                let summary = summary(&session, &how.show);
-                let document = Document { session: &session, summary: &summary };
-                out::print(&report::render(Format::Text, By::Wait, &document)?)?;
-                code = ExitCode::FAILURE;
-            }
+        if let Some(tape) = tape
+            && !tape.end(end.reason.text(), &session)
+        {
+            let summary = summary(&session, &how.show);
+            let document = Document { session: &session, summary: &summary };
+            out::print(&report::render(Format::Text, By::Wait, &document)?)?;
+            code = ExitCode::FAILURE;
         }
         // A reader that has seen enough must not cost the command its status.
         match print(&session) {

@@ -4,11 +4,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use crate::{
-    model::Session,
-    placement::{Plan, Program},
-    target::Target,
-};
+use crate::{model::Session, placement::Plan, target::Target};
 
 /// Why a program has nothing to probe.
 pub(super) fn nothing_to_probe(target: &Target, plan: &Plan) -> String {
@@ -34,9 +30,7 @@ pub(super) fn nothing_seen(plan: &Plan, session: &Session) -> Option<String> {
     if events > 0 {
         return None;
     }
-    let maps = plan.sites.iter().filter(|site| site.program == Program::MapOp).count();
-    let locks = plan.sites.len() - maps;
-    let probes = format!("{maps} probes on map functions and {locks} on lock slow paths");
+    let probes = probes(plan);
     let seconds = duration_ns as f64 / 1e9;
     if hits > 0 {
         return Some(format!("{probes} were hit, but every hit was lost or rightly ignored"));
@@ -56,6 +50,13 @@ pub(super) fn nothing_seen(plan: &Plan, session: &Session) -> Option<String> {
     })
 }
 
+/// What is probed, in words.
+fn probes(plan: &Plan) -> String {
+    let maps = plan.sites.iter().filter(|site| site.is_of_maps()).count();
+    let locks = plan.sites.len() - maps;
+    format!("{maps} probes on map functions and {locks} on lock slow paths")
+}
+
 /// The process' children as `pid (comm)`.
 fn children(pid: u32) -> Vec<String> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -64,4 +65,31 @@ fn children(pid: u32) -> Vec<String> {
         format!("{pid} ({})", comm.trim())
     };
     list.split_ascii_whitespace().take(8).map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{
+        catalog,
+        placement::{self, Only},
+        target::fixture::TinyGo,
+    };
+
+    #[test]
+    fn whatever_interprets_an_operation_it_is_one_of_a_map() {
+        let code = || vec![0x55, 0x48, 0x89, 0xe5, 0x5d, 0xc3]; // push rbp; mov rbp, rsp; pop; ret
+        // The key's type is known to the first, and told by the map to the second.
+        let names = ["runtime.mapaccess2_fast64", "runtime.mapassign", "runtime.semacquire1"];
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let program = names.iter().map(|name| (*name, code())).collect();
+        file.write_all(&TinyGo::new(program).build()).unwrap();
+        let target = Target::of_file(file.path()).unwrap();
+        let plan = placement::plan(&target, &catalog::builtin(&[]), Only::All);
+        let programs: Vec<_> = plan.sites.iter().map(|site| site.program).collect();
+        assert!(programs.iter().any(|it| *it != programs[0]), "{programs:?}");
+        assert_eq!(probes(&plan), "2 probes on map functions and 1 on lock slow paths");
+    }
 }

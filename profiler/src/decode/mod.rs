@@ -28,7 +28,7 @@ pub use definitions::{
 pub(crate) use known::{KnownOps, Meaning, Place, Places};
 pub(crate) use names::MANY;
 use names::Names;
-pub use names::{Resolver, TypeText};
+pub use names::{Resolver, TOLD_APART, TypeText};
 use records::{OpAt, Record, Released, frames, read, read_op};
 use waits::{Segment, Settled, Settler};
 

@@ -117,7 +117,7 @@ struct Known {
 
 /// Maps of one type that are told apart; a program that makes one for each request
 /// would otherwise use up every table.
-pub(super) const TOLD_APART: u32 = 64;
+pub const TOLD_APART: u32 = 64;
 /// The label of what stands for all maps of a type beyond [`TOLD_APART`].
 pub(crate) const MANY: &str = "all but the first 64 of its type";
 /// Addresses remembered of maps that are not told apart.

@@ -82,7 +82,7 @@ pub struct Window {
     pub observed_ns: u64,
     /// Intervals that tell how much figures differ by themselves.
     pub intervals: usize,
-    /// Records received.
+    /// Events that came.
     pub events: u64,
     /// Events that did not arrive or did not fit: figures are lower bounds.
     pub lost: u64,

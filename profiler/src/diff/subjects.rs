@@ -67,7 +67,7 @@ pub(super) enum Quantity {
     Hold,
     /// Others' waits that are charged to it.
     Blame,
-    /// Records received.
+    /// Events that came.
     Events,
     /// Events that did not arrive.
     Lost,

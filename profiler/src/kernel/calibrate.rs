@@ -4,8 +4,9 @@
 //! class.
 #![expect(unsafe_code, reason = "two functions of known instructions to put a probe on")]
 
-use std::{io, time::Instant};
+use std::io;
 
+use nix::time::{ClockId, clock_gettime};
 use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
 
 use super::{Attachment, Kernel, KernelError, Method, Rings};
@@ -13,8 +14,12 @@ use super::{Attachment, Kernel, KernelError, Method, Rings};
 /// Calls per batch: enough to drown the clock's own cost, few enough to take a few
 /// milliseconds even where hits are single-stepped.
 const CALLS: u32 = 200;
-/// Batches per measurement, odd.
+/// Batches per round, odd.
 const BATCHES: usize = 7;
+/// Rounds per measurement, at most.
+const ROUNDS: u32 = 6;
+/// Differences of a call's cost that say nothing, ns.
+const TICK_NS: u64 = 20;
 
 /// What a hit costs, with its record.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +90,8 @@ impl Kernel {
         };
         self.describe_one(MAX_SITES as u32 - 1, site)?;
         let on_a_thread = || {
-            std::thread::scope(|scope| scope.spawn(|| time(function)).join()).unwrap_or_default()
+            let round = || std::thread::scope(|scope| scope.spawn(|| time(function)).join());
+            usual(|| round().unwrap_or_default())
         };
         let alone = on_a_thread();
         let probe = Attachment::one(self, "/proc/self/exe", offset, MAX_SITES as u32 - 1)?;
@@ -103,16 +109,38 @@ struct Measured {
     records: usize,
 }
 
-/// ns per call: the median of a few batches, for one that the scheduler interrupts
-/// must not count.
+/// What is usual among rounds of a measurement, ns: on a machine that does something else for a
+/// while, such as to give its CPU to another guest, all batches of a round are dear together. A
+/// round counts once another one agrees with it; of those that do not, the cheapest is nearest.
+fn usual(mut round: impl FnMut() -> u64) -> u64 {
+    let mut least = round();
+    for _ in 1..ROUNDS {
+        let next = round();
+        let agree = least.abs_diff(next) <= least.min(next) / 2 + TICK_NS;
+        least = least.min(next);
+        if agree {
+            break;
+        }
+    }
+    least
+}
+
+/// CPU time of this thread, ns: what others do on its CPU meanwhile is no cost of a hit.
+fn thread_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
+/// ns per call: the median of a few batches, for one that an interrupt falls into must not
+/// count.
 fn time(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
     let mut batches: [u64; BATCHES] = std::array::from_fn(|_| {
-        let began = Instant::now();
+        let began = thread_ns();
         for key in 0..CALLS {
             // SAFETY: the functions above take and return a number and touch nothing else.
             std::hint::black_box(unsafe { function(u64::from(key)) });
         }
-        began.elapsed().as_nanos() as u64 / u64::from(CALLS)
+        thread_ns().saturating_sub(began) / u64::from(CALLS)
     });
     batches.sort_unstable();
     batches[BATCHES / 2]
@@ -131,4 +159,24 @@ fn file_offset(address: u64) -> io::Result<u64> {
             (low..high).contains(&address).then(|| address - low + offset)
         })
         .ok_or_else(|| io::Error::other("its address is in no mapping"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual_of(rounds: &[u64]) -> u64 {
+        let mut rounds = rounds.iter().copied();
+        usual(|| rounds.next().expect("no further round is needed"))
+    }
+
+    #[test]
+    fn a_round_that_stands_alone_is_measured_again() {
+        assert_eq!(usual_of(&[1010, 1000]), 1000);
+        assert_eq!(usual_of(&[54_000, 1010, 1000]), 1000);
+        assert_eq!(usual_of(&[1010, 54_000, 1000]), 1000);
+        assert_eq!(usual_of(&[9_000, 54_000, 3_000, 54_000, 1_000, 8_000]), 1_000);
+        // Without a probe it is next to nothing.
+        assert_eq!(usual_of(&[3, 1]), 1);
+    }
 }

@@ -40,10 +40,19 @@ pub enum KernelError {
         "a probe on mapprof itself was hit and nothing arrived: this kernel's uprobes do not work; `mapprof doctor` says more"
     )]
     Deaf,
+    #[error(
+        "cannot read {path}, which says what CPUs there are: {error}; mapprof needs sysfs: mount it on /sys, read-only will do"
+    )]
+    Cpus { path: &'static str, error: std::io::Error },
     #[error("cannot {what}: {error}")]
     Sys { what: String, error: std::io::Error },
     #[error("cannot attach any of {count} probes to {path}: {error}")]
     Attach { path: String, count: usize, error: std::io::Error },
     #[error("map {map} of the BPF object: {error}")]
     Map { map: &'static str, error: String },
+}
+
+/// The numbers of the CPUs that are online.
+fn online() -> Result<Vec<u32>, KernelError> {
+    aya::util::online_cpus().map_err(|(path, error)| KernelError::Cpus { path, error })
 }

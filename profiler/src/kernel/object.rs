@@ -14,7 +14,6 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map},
-    util::online_cpus,
 };
 use aya_obj::Object;
 use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES};
@@ -77,8 +76,7 @@ const TASK_SLOT_BYTES: usize = size_of::<probe_ebpf::TaskSlot>();
 /// prepared for hundreds more, and the tables of each take half a megabyte. What happens on
 /// one that comes later is lost, and counted as [`probe_ebpf::Loss::NoRing`].
 fn cpus() -> Result<usize, KernelError> {
-    let online =
-        online_cpus().map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?;
+    let online = super::online()?;
     Ok(online.into_iter().max().map_or(1, |cpu| cpu as usize + 1).min(MAX_CPUS))
 }
 

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use aya::{
     Ebpf,
     maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
-    util::online_cpus,
 };
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF;
 use probe_ebpf::{COUNTER_SKIPPED, Loss};
@@ -34,8 +33,7 @@ pub struct Rings {
 
 impl Rings {
     pub(super) fn open(ebpf: &mut Ebpf, ring_bytes: u32) -> Result<Self, KernelError> {
-        let cpus = online_cpus()
-            .map_err(|(what, error)| KernelError::Sys { what: what.to_owned(), error })?;
+        let cpus = super::online()?;
         let bytes = if ring_bytes == 0 { size_for(cpus.len()) } else { ring_bytes };
         let map = ebpf.map_mut("RINGS").ok_or_else(|| missing("RINGS"))?;
         let failed = |error: &aya::maps::MapError| map_error("RINGS", error);

@@ -43,7 +43,7 @@ pub struct SliceTotals {
     pub duration_ns: u64,
     /// How much of it probes were attached, ns.
     pub observed_ns: u64,
-    /// Records received.
+    /// Events that came.
     pub events: u64,
     /// Probe hits.
     pub hits: u64,

@@ -235,7 +235,8 @@ pub struct Slice {
     /// CPU time that the target used in those windows, ns; the scheduler counts it by its
     /// tick, so only sums over many windows tell something.
     pub window_cpu_ns: u64,
-    /// Records received.
+    /// Events that came: operations, each one of those that were combined in the kernel; waits; and
+    /// handoffs of locks.
     pub events: u64,
     /// Probe hits, which is what the target pays for.
     pub hits: u64,

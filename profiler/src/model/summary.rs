@@ -70,7 +70,8 @@ pub struct Window {
     /// less in them than at other times, and scaled counts are lower bounds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub slowed: Option<f64>,
-    /// Records received.
+    /// Events that came: operations, each one of those that were combined in the kernel; waits; and
+    /// handoffs of locks.
     pub events: u64,
     /// Events that did not arrive or did not fit, by reason; empty when all is there.
     pub lost: BTreeMap<String, u64>,

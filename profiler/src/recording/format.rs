@@ -16,7 +16,7 @@ use crate::model::{Definitions, Slice, TargetInfo};
 pub(super) const MAGIC: [u8; 8] = *b"mapprof\0";
 
 /// Of the layout and of all recorded types.
-pub(super) const VERSION: u32 = 5;
+pub const VERSION: u32 = 5;
 
 /// Bytes of magic and version.
 pub(super) const FILE_HEAD: usize = MAGIC.len() + size_of::<u32>();

@@ -21,7 +21,7 @@ mod recorder_tests;
 mod tests;
 mod writer;
 
-pub use format::{Header, Record};
+pub use format::{Header, Record, VERSION};
 pub use load::{Loading, ReadOptions, Recording, read, read_with};
 pub use merge::{MergeError, Merged, merge};
 pub use part::{Moment, MomentError, Part};

@@ -74,6 +74,11 @@ pub const FORMATS: [Info; 11] = [
 ];
 
 impl Format {
+    /// Those that show stacks, and so are weighed [`By`](super::By) something.
+    pub const STACKS: [Self; 4] = [Self::Folded, Self::Flamegraph, Self::Pprof, Self::Speedscope];
+    /// Those that are one [`Table`](super::Table).
+    pub const TABLES: [Self; 2] = [Self::Csv, Self::Parquet];
+
     /// Every format.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         FORMATS.iter().map(|info| info.format)
