@@ -82,6 +82,11 @@ pub fn go_plugin(version: &str, name: &str) -> Result<PathBuf> {
     go_package(version, Link::Cgo, &["-buildmode=plugin"], name)
 }
 
+/// A Go library that programs in other languages load.
+pub fn go_library(version: &str, name: &str) -> Result<PathBuf> {
+    go_package(version, Link::Cgo, &["-buildmode=c-shared"], name)
+}
+
 fn go_package(version: &str, link: Link, more: &[&str], name: &str) -> Result<PathBuf> {
     let sources = workspace().join("tests/programs/go");
     let (form, flags, environment) = link.flags();
@@ -144,7 +149,10 @@ pub fn build_all() -> Result<()> {
         go(version, Link::Cgo, "plugin")?;
         go_plugin(version, "plugin/code")?;
     }
-    go(go::NEWEST, Link::CgoPie, "reexec")?;
+    for link in [Link::CgoPie, Link::Pie] {
+        go(go::NEWEST, link, "reexec")?;
+    }
+    go_library(go::NEWEST, "shared")?;
     for version in ["1.21.13", "1.24.11", go::NEWEST] {
         for link in [Link::Normal, Link::Stripped] {
             go(version, link, "locks")?;
@@ -153,7 +161,9 @@ pub fn build_all() -> Result<()> {
     for version in ["1.19", "1.23.9", go::NEWEST] {
         go(version, Link::Stripped, "owner")?;
     }
-    for name in ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced", "queue", "callsites"] {
+    let newest =
+        ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced", "queue", "callsites", "parent"];
+    for name in newest {
         newest_go(name)?;
     }
     servers::fetch_all()

@@ -143,6 +143,30 @@ fn damaged_executables() -> Result<()> {
     Ok(())
 }
 
+/// Too few files may be open: more are asked for, the command keeps what it would have had, and
+/// where there are no more that is said instead of what is missing for it.
+#[test]
+fn few_open_files() -> Result<()> {
+    if !can_profile() {
+        return Ok(());
+    }
+    let limited = |how: &str, command: &[&str]| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--bounding-set=-sys_resource", "sh", "-c"]);
+        setpriv.arg(format!("ulimit {how} 16 && exec \"$0\" \"$@\"")).arg(binary());
+        setpriv.args(["stat", "--format", "json", "--"]).args(command);
+        Mapprof::through(setpriv)
+    };
+    let reads = programs::newest_go("reads")?;
+    let reads = reads.to_str().context("a path of plain text")?;
+    limited("-n", &[reads, "-span", "10ms"])
+        .run()?
+        .expect_code(1)?
+        .expect_message(&["16 files", "ulimit -n"])?;
+    limited("-Sn", &["sh", "-c", "ulimit -n"]).run()?.expect_stdout("16\n{\n")?;
+    Ok(())
+}
+
 /// A container without sysfs.
 #[test]
 fn without_sysfs() -> Result<()> {

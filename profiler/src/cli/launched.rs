@@ -1,9 +1,11 @@
 //! A command that mapprof started itself.
 //!
-//! In: a command. Out: its status, which becomes mapprof's.
+//! In: a command. Out: what is to be probed in it before it runs, and its status, which becomes
+//! mapprof's.
 
 use std::{
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{ExitCode, ExitStatus},
     time::Duration,
 };
@@ -14,11 +16,47 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{out, profile::Interrupts};
-use crate::target::Held;
+use super::{
+    args::{ChoiceArgs, HowArgs},
+    out,
+    profile::{Interrupts, Planned},
+};
+use crate::target::{Held, ImageError, Target, TargetError};
 
 /// How often a command that goes on is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What a held command will run first; of a script that is its interpreter.
+pub(super) fn target(held: &Held) -> Result<Target, TargetError> {
+    match Target::of_launch(held.pid(), held.exe()) {
+        Err(TargetError::Image(ImageError::Script { interpreter, .. })) => {
+            let program = interpreter.split_ascii_whitespace().next().unwrap_or_default();
+            Target::of_launch(held.pid(), Path::new(program))
+        }
+        other => other,
+    }
+}
+
+/// What to probe before the command runs: its own program, or, where there is nothing to probe
+/// in that, the first of its arguments that is a program with something to probe: `env` and
+/// `nice` execute it in their own place, and it has its probes from its first instruction.
+/// Where there is none, what it executes or starts will be looked at once it is there.
+pub(super) fn plan(
+    held: &Held,
+    target: Target,
+    choice: &ChoiceArgs,
+    how: &HowArgs,
+) -> Result<Planned> {
+    let own = Planned::of(target, choice, how);
+    if own.as_ref().is_ok_and(|own| !own.plan.sites.is_empty()) {
+        return own;
+    }
+    let mut named = held.named().filter_map(|path| {
+        let target = Target::of_launch(held.pid(), &path).ok()?;
+        Planned::of(target, choice, how).ok().filter(|it| !it.plan.sites.is_empty())
+    });
+    named.next().map_or(own, Ok)
+}
 
 /// Waits for the command's end, passing a request to stop on to it.
 pub(super) async fn wait(mut held: Held, interrupts: &mut Interrupts) -> Result<ExitCode> {

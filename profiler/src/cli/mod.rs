@@ -12,6 +12,7 @@ mod diff;
 mod docs_tests;
 mod doctor;
 mod launched;
+mod limits;
 mod memory;
 mod merge;
 mod out;

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     args::{ChoiceArgs, HowArgs, ProfileArgs, ShowArgs, StatArgs, TargetArgs},
-    launched, out,
+    launched, limits, out,
     overhead::MaxOverhead,
     progress, silence,
     tape::Tape,
@@ -17,7 +17,7 @@ use crate::{
     catalog::{self, Entry},
     findings,
     kernel::{Attachment, Kernel, LoadOptions, Method},
-    model::{Definitions, Limits, Session, Slice, summary::Summary},
+    model::{Limits, Session, summary::Summary},
     placement::{self, Plan},
     report::{self, By, Document, Format},
     run::{End, Options, Reason, Run, Update, Wanted},
@@ -68,15 +68,35 @@ impl Found {
     pub(super) fn of(args: &TargetArgs, quiet: bool) -> Result<Self> {
         if let Some((command, rest)) = args.command.split_first() {
             let held = Held::spawn(command, rest, quiet)?;
-            let target = Target::of_launch(held.pid(), held.exe())?;
+            limits::raise_open_files()?;
+            let target = launched::target(&held)?;
             return Ok(Self { target, held: Some(held) });
         }
+        limits::raise_open_files()?;
         let pid = match (args.pid, &args.name) {
             (Some(pid), _) => pid,
             (_, Some(name)) => pid_of_name(name)?,
             _ => unreachable!("clap requires one of them"),
         };
         Ok(Self { target: Target::of_process(pid)?, held: None })
+    }
+}
+
+/// A target and what is to be probed in it.
+pub(super) struct Planned {
+    pub(super) target: Target,
+    pub(super) wanted: Wanted,
+    pub(super) plan: Plan,
+}
+
+impl Planned {
+    /// The plan for a target; what the user has named must be in it.
+    pub(super) fn of(target: Target, choice: &ChoiceArgs, how: &HowArgs) -> Result<Self> {
+        let entries = entries(choice, &target)?;
+        let wanted = Wanted { entries, only: choice.only(), key_bytes: how.key_bytes };
+        let plan = wanted.plan(&target);
+        plan.require()?;
+        Ok(Self { target, wanted, plan })
     }
 }
 
@@ -89,6 +109,8 @@ pub(super) struct Started {
     pub(super) plan: Plan,
     /// What there is to say about the run.
     pub(super) notices: Vec<String>,
+    /// Why there is nothing to probe in a command, should that be so to its end.
+    pub(super) dead_end: Option<String>,
 }
 
 /// Bounds of the model: no fewer keys than are to be shown.
@@ -102,13 +124,16 @@ pub(super) fn limits(how: &HowArgs) -> Limits {
 pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<Started> {
     init_log(how.verbose);
     let Found { target, mut held } = found;
-    let entries = entries(choice, &target)?;
-    let wanted = Wanted { entries, only: choice.only(), key_bytes: how.key_bytes };
-    let plan = wanted.plan(&target);
-    plan.require()?;
-    if plan.sites.is_empty() {
-        bail!(silence::nothing_to_probe(&target, &plan));
+    let Planned { target, wanted, plan } = match &held {
+        Some(held) => launched::plan(held, target, choice, how)?,
+        None => Planned::of(target, choice, how)?,
+    };
+    let dead_end = plan.sites.is_empty().then(|| silence::nothing_to_probe(&target, &plan));
+    if let Some(dead_end) = dead_end.as_ref().filter(|_| held.is_none()) {
+        bail!("{dead_end}");
     }
+    // It may execute it or not.
+    let is_named = held.as_ref().is_some_and(|held| held.exe() != target.exe());
     let name = target.name().to_owned();
     let limits = limits(how);
     let kept = Plan { sites: plan.sites.clone(), ..Plan::default() };
@@ -122,6 +147,7 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
         max_overhead: how.max_overhead.and_then(MaxOverhead::share),
         window_period: how.window_period,
         rings_per_reader: how.rings_per_reader,
+        command: held.is_some(),
     };
     let mut notices: Vec<String> = target.untested().collect();
     let run = Run::start(target, plan, wanted, options)?;
@@ -142,15 +168,26 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
             "this kernel takes out probes one by one, about a tenth of a second for each: where not everything fits the budget, windows are longer and rarer, and figures come later and with wider margins".to_owned(),
         );
     }
-    out::note(&format!(
-        "attached {} probes to {name} (pid {}) in {:.0} ms; a hit costs {} ns here",
-        run.attached,
-        run.info.pid,
-        run.startup.as_secs_f64() * 1e3,
-        run.hit_ns
-    ));
+    if dead_end.is_some() {
+        out::note(&format!(
+            "nothing to probe in {name} itself; what it executes, starts and loads is looked at"
+        ));
+    } else if is_named {
+        out::note(&format!(
+            "{} probes are ready for {name}, which the command names; what else it executes or starts is looked at",
+            run.attached
+        ));
+    } else {
+        out::note(&format!(
+            "attached {} probes to {name} (pid {}) in {:.0} ms; a hit costs {} ns here",
+            run.attached,
+            run.info.pid,
+            run.startup.as_secs_f64() * 1e3,
+            run.hit_ns
+        ));
+    }
     let session = Session::with_limits(run.info.clone(), limits);
-    Ok(Started { run, held, session, plan: kept, notices })
+    Ok(Started { run, held, session, plan: kept, notices, dead_end })
 }
 
 /// Ctrl-C and its like.
@@ -177,25 +214,42 @@ impl Interrupts {
     }
 }
 
-/// Follows a run to its end, giving each slice to `each` before the session has it.
-pub(super) async fn follow(
+/// Takes in what a run tells of its target; returns anything else.
+pub(super) fn take(update: Update, session: &mut Session, plan: &mut Plan) -> Option<Update> {
+    match update {
+        Update::Interval { definitions, slice } => {
+            session.define(*definitions);
+            session.push(*slice);
+            None
+        }
+        Update::Program { info, plan: of_it } => {
+            session.name(info);
+            *plan = *of_it;
+            None
+        }
+        other => Some(other),
+    }
+}
+
+/// Follows a run to its end, showing `each` update before the session has it.
+async fn follow(
     run: &mut Run,
     session: &mut Session,
+    plan: &mut Plan,
     interrupts: &mut Interrupts,
-    mut each: impl FnMut(&Definitions, &Slice, &mut Session),
+    mut each: impl FnMut(&Update),
 ) -> Option<End> {
     loop {
         tokio::select! {
-            update = run.updates.recv() => match update {
-                Some(Update::Interval { definitions, slice }) => {
-                    each(&definitions, &slice, session);
-                    session.define(*definitions);
-                    session.push(*slice);
+            update = run.updates.recv() => {
+                let update = update?;
+                each(&update);
+                match take(update, session, plan) {
+                    Some(Update::Notice(notice)) => out::note(&notice),
+                    Some(Update::End(end)) => return Some(end),
+                    _ => {}
                 }
-                Some(Update::Notice(notice)) => out::note(&notice),
-                Some(Update::End(end)) => return Some(end),
-                None => return None,
-            },
+            }
             () = interrupts.next() => run.stop.store(true, Ordering::Relaxed),
         }
     }
@@ -261,31 +315,38 @@ pub(super) fn profile(
         let mut interrupts = Interrupts::new()?;
         let found = progress::loading(|| Found::of(target, false))?;
         let started = start(found, choice, how)?;
-        let Started { mut run, held, mut session, plan, notices } = started;
+        let Started { mut run, held, mut session, mut plan, notices, dead_end } = started;
         for notice in &notices {
             out::note(notice);
         }
-        if let Some(tape) = &mut tape {
+        // What a command will turn out to be is not known yet.
+        if let Some(tape) = tape.as_mut().filter(|_| dead_end.is_none()) {
             tape.begin(&run.info);
         }
         let mut bar = tape.is_some().then(|| progress::Recording::new(how.duration));
-        let end = follow(&mut run, &mut session, &mut interrupts, |definitions, slice, _| {
-            if let (Some(tape), Some(bar)) = (&tape, &mut bar) {
+        let each = |update: &Update| match (&mut tape, update) {
+            (Some(tape), Update::Interval { definitions, slice }) => {
                 let bytes = std::fs::metadata(tape.path()).map(|file| file.len()).ok();
-                bar.tick(slice.events, slice.duration_ns, bytes);
-            }
-            if let Some(tape) = &mut tape {
+                if let Some(bar) = &mut bar {
+                    bar.tick(slice.events, slice.duration_ns, bytes);
+                }
                 tape.interval(definitions, slice);
             }
-        })
-        .await;
+            (Some(tape), Update::Program { info, .. }) => tape.begin(info),
+            _ => {}
+        };
+        let end = follow(&mut run, &mut session, &mut plan, &mut interrupts, each).await;
+        if let Some(tape) = &mut tape {
+            tape.begin(&run.info);
+        }
         drop(bar);
         drop(run);
         let Some(end) = end else {
             bail!("the collecting thread ended early; what it said is above")
         };
         tell_end(&end);
-        if let Some(why) = silence::nothing_seen(&plan, &session) {
+        let nothing_seen = silence::nothing_seen(&plan, &session);
+        if let Some(why) = dead_end.filter(|_| plan.sites.is_empty()).or(nothing_seen) {
             out::note(&why);
         }
         let mut code = ExitCode::SUCCESS;

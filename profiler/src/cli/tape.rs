@@ -74,6 +74,8 @@ pub(super) struct Tape {
     /// What was said last to be wrong.
     told: Option<String>,
     told_large: bool,
+    /// It has its header.
+    begun: bool,
 }
 
 impl Tape {
@@ -83,8 +85,13 @@ impl Tape {
     }
 
     fn create(path: &Path, max_bytes: u64, limits: Limits) -> Self {
-        let mut tape =
-            Self { path: path.to_owned(), recorder: None, told: None, told_large: false };
+        let mut tape = Self {
+            path: path.to_owned(),
+            recorder: None,
+            told: None,
+            told_large: false,
+            begun: false,
+        };
         match Recorder::create(path, max_bytes, limits) {
             Ok(recorder) => tape.recorder = Some(recorder),
             Err(error) => tape.tell(error),
@@ -92,7 +99,11 @@ impl Tape {
         tape
     }
 
+    /// Says what is recorded; where that changes, the first stands.
     pub(super) fn begin(&mut self, target: &TargetInfo) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
         self.write(|recorder| recorder.header(Header::new(target.clone())));
     }
 

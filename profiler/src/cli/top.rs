@@ -76,12 +76,10 @@ fn watch(found: Found, args: &ProfileArgs, look: LookArgs) -> Result<ExitCode> {
 
 /// Takes an update in; returns why the run ended, if it did.
 fn take(update: Option<Update>, started: &mut Started) -> Option<String> {
-    match update {
-        Some(Update::Interval { definitions, slice }) => {
-            started.session.define(*definitions);
-            started.session.push(*slice);
-            None
-        }
+    let Some(update) = update else {
+        return Some("the collecting thread ended early".to_owned());
+    };
+    match profile::take(update, &mut started.session, &mut started.plan) {
         Some(Update::Notice(notice)) => {
             started.notices.push(notice);
             None
@@ -91,7 +89,7 @@ fn take(update: Option<Update>, started: &mut Started) -> Option<String> {
             Reason::Duration => "the time asked for is over".to_owned(),
             Reason::Stopped => "stopped".to_owned(),
         }),
-        None => Some("the collecting thread ended early".to_owned()),
+        _ => None,
     }
 }
 
@@ -103,6 +101,7 @@ fn picture(
 ) -> Picture {
     let session = &started.session;
     let mut notices = started.notices.clone();
-    notices.extend(silence::nothing_seen(&started.plan, session));
+    let dead_end = started.dead_end.clone().filter(|_| started.plan.sites.is_empty());
+    notices.extend(dead_end.or_else(|| silence::nothing_seen(&started.plan, session)));
     pictures.picture(session, view.request(), notices, ended)
 }

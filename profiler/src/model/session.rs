@@ -182,6 +182,11 @@ impl Session {
         &self.target
     }
 
+    /// Names what is profiled, where that has become known or has changed.
+    pub fn name(&mut self, target: TargetInfo) {
+        self.target = target;
+    }
+
     /// All names so far.
     pub fn definitions(&self) -> &Definitions {
         &self.definitions

@@ -295,3 +295,45 @@ pub struct TargetInfo {
     /// emulates, ns; 0: not measured.
     pub hit_ns: u64,
 }
+
+impl TargetInfo {
+    /// What several have in common, and how many they are; a single one is itself.
+    pub fn common(targets: &[Self]) -> Self {
+        if let [one] = targets {
+            return one.clone();
+        }
+        let all = |text: fn(&Self) -> &str| {
+            let mut texts: Vec<&str> =
+                targets.iter().map(text).filter(|it| !it.is_empty()).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            texts
+        };
+        let (exes, hosts) = (all(|target| &target.exe), all(|target| &target.host));
+        let plural = |count: usize, what: &str, many: &str| {
+            format!("{count} {}", if count == 1 { what } else { many })
+        };
+        let mut target = Self {
+            pid: 0,
+            exe: format!(
+                "{} ({} on {})",
+                exes.join(", "),
+                plural(targets.len(), "process", "processes"),
+                plural(hosts.len(), "host", "hosts")
+            ),
+            host: hosts.join(", "),
+            ..Self::default()
+        };
+        for runtime in targets.iter().flat_map(|target| &target.runtimes) {
+            if !target.runtimes.contains(runtime) {
+                target.runtimes.push(runtime.clone());
+            }
+        }
+        for part in targets.iter().flat_map(|target| &target.not_included) {
+            if !target.not_included.contains(part) {
+                target.not_included.push(part.clone());
+            }
+        }
+        target
+    }
+}

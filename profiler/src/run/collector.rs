@@ -21,6 +21,7 @@ use super::{
     End, Options, Reason, Update,
     bill::{Bill, Spent},
     clock::Clock,
+    command::{Command, Watching},
     follow::{Era, Wanted},
     lengths::{HEADER, Layout, Lengths},
     readers::Intake,
@@ -72,14 +73,17 @@ pub(super) struct Collector {
     /// Modules that the plan knows.
     pub(super) planned: usize,
     pub(super) bill: Bill,
+    pub(super) costs: HitCosts,
     spent: Spent,
-    options: Options,
+    pub(super) options: Options,
+    /// Where the target is a command.
+    pub(super) command: Option<Command>,
     stop: Arc<AtomicBool>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     counts: Counts,
     /// All that came.
     heard: Seen,
-    cpu_ns: Option<u64>,
+    pub(super) cpu_ns: Option<u64>,
     began: Instant,
     slice_began: Instant,
     clock: Clock,
@@ -169,6 +173,8 @@ impl Collector {
         let mut bill = Bill::new(kernel.shared(), costs);
         bill.set(&plan);
         let cpu_ns = target.cpu_ns();
+        let root = target.pid().filter(|_| options.command);
+        let command = root.map(|root| Command::new(root, &target, &plan));
         let planned = target.modules().len();
         let watch = windows::watch(&options, &plan, kernel.method());
         let decoder = Decoder::new(&plan, TargetResolver::new(target));
@@ -192,7 +198,9 @@ impl Collector {
             planned,
             spent: bill.read(),
             bill,
+            costs,
             options,
+            command,
             stop,
             logger,
             counts,
@@ -279,14 +287,13 @@ impl Collector {
                 break Reason::Stopped;
             }
             let now = Instant::now();
-            if now >= next_check {
+            let is_due = self.command.as_ref().map_or(now >= next_check, |it| it.is_due(now));
+            if is_due {
                 next_check = now + CHECK;
-                let target = &self.decoder.resolver().target;
-                if !target.is_alive() {
-                    break Reason::TargetEnded;
-                }
-                if target.has_executed_again() && self.follow_exec(updates).is_err() {
-                    break Reason::Stopped;
+                match self.check(updates) {
+                    Ok(false) => {}
+                    Ok(true) => break Reason::TargetEnded,
+                    Err(()) => break Reason::Stopped,
                 }
             }
             if now >= next_flush {
@@ -299,18 +306,52 @@ impl Collector {
             let midway = self.watch.locks.is_midway();
             if now - self.slice_began >= if midway { next + GRACE } else { next } {
                 next = self.options.interval;
-                if self.close(updates).is_err() {
+                if !self.is_watching() {
+                    self.discard();
+                } else if self.close(updates).is_err() {
                     break Reason::Stopped;
+                } else {
+                    self.look_for_modules(updates);
                 }
-                self.look_for_modules(updates);
             }
             self.step(Instant::now());
             if !self.rings.is_behind() {
                 let idle = self.watch.idle(Instant::now()).unwrap_or(NAP);
-                std::thread::sleep(idle.min(NAP));
+                std::thread::sleep(idle.min(self.command.as_ref().map_or(NAP, Command::nap)));
             }
         };
         self.end(reason, updates);
+    }
+
+    /// Looks after the target; whether it has ended.
+    fn check(&mut self, updates: &UnboundedSender<Update>) -> Result<bool, ()> {
+        if self.command.is_some() {
+            return self.look_after(updates);
+        }
+        let target = &self.decoder.resolver().target;
+        if !target.is_alive() {
+            return Ok(true);
+        }
+        if target.has_executed_again() {
+            self.follow_exec(updates)?;
+        }
+        Ok(false)
+    }
+
+    /// Whether anything is watched: of a command there may be nothing to watch yet, or no more.
+    fn is_watching(&mut self) -> bool {
+        match self.command.as_ref().map(|command| command.watching) {
+            None | Some(Watching::Now) => true,
+            // What it was expected to execute may have ended before it was looked at.
+            Some(Watching::Expected) => self.bill.read().since(self.spent).hits > 0,
+            Some(Watching::Nobody) => false,
+        }
+    }
+
+    /// Begins the slice that goes on anew.
+    pub(super) fn discard(&mut self) {
+        let meta = self.meta();
+        drop(self.tally.builder.close(meta));
     }
 
     pub(super) fn drain(&mut self) -> usize {
@@ -429,7 +470,7 @@ impl Collector {
 
     /// A launched program maps its libraries after its probes are in place; any
     /// program may load more.
-    fn look_for_modules(&mut self, updates: &UnboundedSender<Update>) {
+    pub(super) fn look_for_modules(&mut self, updates: &UnboundedSender<Update>) {
         self.decoder.resolver().refresh();
         if self.decoder.resolver().take_changed() {
             self.plan.rebase(&self.decoder.resolver().target);
@@ -443,7 +484,7 @@ impl Collector {
 
     fn end(mut self, reason: Reason, updates: &UnboundedSender<Update>) {
         let now_ns = monotonic_ns();
-        if reason != Reason::TargetEnded {
+        if reason != Reason::TargetEnded && self.is_watching() {
             self.note_open_waits(now_ns);
             self.last_windows();
         }
@@ -453,7 +494,11 @@ impl Collector {
         self.flush_last();
         self.decoder.finish(&mut self.tally);
         // The receiver may have gone; then nobody wants to know.
-        let _ = self.close(updates);
+        if self.is_watching() {
+            self.note_expected();
+            let _ = self.close(updates);
+        }
+        self.tell_unwatched(updates);
         log::info!("{} events came in {} records", self.heard.events, self.heard.records);
         let error: Option<KernelError> = self.counters.read().err();
         let _ = updates.send(Update::End(End { reason, detach, error }));

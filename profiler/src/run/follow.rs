@@ -12,7 +12,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     Update,
     collector::{CHECK, Collector, Haste, NAP, drain_while},
-    resolver::TargetResolver,
 };
 use crate::{
     catalog::Entry,
@@ -53,6 +52,13 @@ impl Collector {
     /// of the old one may sit in the new one, if it is the same file; they are taken
     /// out, and what they report until then is not taken for the old one's.
     pub(super) fn follow_exec(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        self.leave_program(updates)?;
+        let notice = self.succeed();
+        updates.send(Update::Notice(notice)).map_err(drop)
+    }
+
+    /// Ends what is watched: takes the probes out, and closes the slice that goes on.
+    pub(super) fn leave_program(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         self.drain();
         let attachment = self.leave();
         self.drain();
@@ -71,8 +77,14 @@ impl Collector {
         self.close(updates)?;
         // Where that fails some keys of the new program may be shown wrong at first.
         let _ = self.kernel.forget();
-        let notice = self.succeed();
-        updates.send(Update::Notice(notice)).map_err(drop)
+        Ok(())
+    }
+
+    /// The same, where nothing has been watched yet.
+    pub(super) fn leave_unused(&mut self) {
+        let probes = self.leave();
+        self.take_out(probes);
+        self.discard();
     }
 
     /// Attaches to what runs now; returns what there is to say.
@@ -89,10 +101,7 @@ impl Collector {
         let exe = target.exe().display().to_string();
         let untested = target.untested().fold(String::new(), |all, text| all + "; " + &text);
         self.era.next();
-        self.planned = target.modules().len();
-        (self.task_count, self.map_layout) = (None, None);
-        self.decoder.go_on(&plan, TargetResolver::new(target));
-        self.plan = plan;
+        self.take_up(target, plan);
         match self.attach() {
             Ok(attached) if attached.count == 0 => format!(
                 "the process executed {exe}, in which there is nothing to probe; what was measured before stands"
@@ -157,7 +166,7 @@ impl Era {
     /// Programs told apart; further ones share their names' addresses.
     const LAST: u64 = (1 << (64 - Self::SHIFT)) - 1;
 
-    fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         self.0 = (self.0 + 1).min(Self::LAST);
     }
 

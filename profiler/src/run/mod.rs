@@ -8,6 +8,7 @@ mod bill;
 mod budget;
 mod clock;
 mod collector;
+mod command;
 mod emergency;
 mod follow;
 mod lengths;
@@ -64,6 +65,14 @@ pub struct Options {
     pub window_period: Option<Duration>,
     /// Most rings, of one CPU each, that a thread reads; `None`: as many as it can.
     pub rings_per_reader: Option<usize>,
+    /// The target is the first process of a command: what it executes and starts is followed.
+    pub command: bool,
+}
+
+impl Options {
+    fn max_overhead_ppm(&self) -> Option<u32> {
+        self.max_overhead.map(|share| (share * 1e6).round() as u32)
+    }
 }
 
 /// What a run sends.
@@ -75,6 +84,13 @@ pub enum Update {
         definitions: Box<Definitions>,
         /// What happened.
         slice: Box<Slice>,
+    },
+    /// A command's program is watched from now on.
+    Program {
+        /// All that has been watched.
+        info: TargetInfo,
+        /// What is probed in this one.
+        plan: Box<Plan>,
     },
     /// Something happened to the target that the user should know.
     Notice(String),
@@ -153,14 +169,20 @@ impl Run {
             method: options.method,
         })?;
         let mut rings = kernel.open_rings()?;
-        let slow = plan.sites.iter().any(|site| site.cost == Cost::Slow);
+        // What a command will come to is not known yet.
+        let is_open = options.command && plan.sites.is_empty();
+        let slow = is_open || plan.sites.iter().any(|site| site.cost == Cost::Slow);
         let costs = kernel.calibrate(&mut rings, slow)?;
+        if is_open {
+            // Not once something to probe is there and runs on.
+            kernel.load_all()?;
+        }
         let rings = Intake::new(rings.into_each(), options.rings_per_reader, options.limits)
             .map_err(cannot_start)?;
         let counters = kernel.counters()?;
         let method = kernel.method();
         let info = TargetInfo {
-            max_overhead_ppm: options.max_overhead.map(|share| (share * 1e6).round() as u32),
+            max_overhead_ppm: options.max_overhead_ppm(),
             hit_ns: costs.emulated_ns,
             ..describe(&target, &plan)
         };

@@ -64,7 +64,7 @@ pub(super) fn watch(options: &Options, plan: &Plan, method: Method) -> Watch {
     };
     maps.period = options.window_period.unwrap_or(maps.period);
     // Locks are what it is about; but they must leave something for keys.
-    let both = plan.sites.iter().any(Site::is_of_maps);
+    let both = plan.sites.is_empty() || plan.sites.iter().any(Site::is_of_maps);
     let of_locks = if both { share / 2.0 } else { share };
     Watch::new(Some(Budget::new(share, maps)), Some(Budget::new(of_locks, locks)))
 }

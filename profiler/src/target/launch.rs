@@ -61,7 +61,11 @@ pub struct Held {
     gate: Option<PipeWriter>,
     command: String,
     exe: PathBuf,
+    args: Vec<OsString>,
 }
+
+/// Arguments of a command that may name the program which it executes.
+const MOST_ARGUMENTS: usize = 32;
 
 impl Held {
     /// Starts the child. Standard input, output and error are inherited; with
@@ -87,7 +91,8 @@ impl Held {
             .env(GATE, end.as_raw_fd().to_string())
             .spawn()
             .map_err(failed)?;
-        Ok(Self { child, gate: Some(gate), command: name, exe })
+        let args = args.iter().take(MOST_ARGUMENTS).cloned().collect();
+        Ok(Self { child, gate: Some(gate), command: name, exe, args })
     }
 
     /// The process, before and after its release.
@@ -98,6 +103,12 @@ impl Held {
     /// The program that will run.
     pub fn exe(&self) -> &Path {
         &self.exe
+    }
+
+    /// Programs that its arguments name, in their order: one of them may be what it executes
+    /// in its own place, as `env` and `nice` do.
+    pub fn named(&self) -> impl Iterator<Item = PathBuf> {
+        self.args.iter().filter_map(|argument| find(argument).ok())
     }
 
     /// Lets the command run. Releasing it twice does nothing.

@@ -7,6 +7,7 @@
 mod buildinfo;
 mod bytes;
 mod error;
+mod family;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gotypes;
@@ -25,6 +26,7 @@ mod tasks;
 mod versions;
 
 pub use error::{ImageError, TargetError};
+pub use family::{Account, Family, Member, Used};
 pub(crate) use gotypes::BLANK;
 pub use gotypes::{
     Canonical, Field, GoMapType, KeyFormat, KeyShape, KeySource, KeyType, Kind, Layout, MAX_PIECES,
@@ -35,6 +37,6 @@ pub use image::{Function, FunctionKind, Image};
 pub use launch::{Held, LaunchError, exec_if_held};
 pub use memory::ReadMemory;
 pub use proc_fs::{Found, find_by_name};
-pub use process::{Module, Runtime, Target};
+pub use process::{Identity, Module, Runtime, Target, mapped_files};
 pub use symbolize::{AddressKind, Frame, Symbolizer};
 pub(crate) use tasks::TaskCount;

@@ -62,6 +62,8 @@ pub(super) struct Stat {
     flags: u64,
     /// CPU time of all its threads in clock ticks.
     pub(super) cpu_ticks: u64,
+    /// The same of all its descendants that were waited for.
+    pub(super) waited_ticks: u64,
     pub(super) threads: u64,
     /// Start in clock ticks since boot: tells a reused pid.
     pub(super) start: u64,
@@ -78,14 +80,18 @@ impl Stat {
         let comm = text.get(open + 1..close)?.to_owned();
         let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // proc(5): flags is field 9, utime 14, stime 15, num_threads 20, starttime 22;
-        // the state was field 3.
+        // proc(5): flags is field 9, utime 14, stime 15, cutime 16, cstime 17, num_threads 20,
+        // starttime 22; the state was field 3.
         let flags = fields.nth(5)?.parse().ok()?;
         let user: u64 = fields.nth(4)?.parse().ok()?;
         let system: u64 = fields.next()?.parse().ok()?;
-        let threads = fields.nth(4)?.parse().ok()?;
+        // These two are signed, though nothing below 0 can come of them.
+        let mut waited = || fields.next()?.parse::<i64>().ok();
+        let waited_ticks = waited()?.max(0).saturating_add(waited()?.max(0)) as u64;
+        let threads = fields.nth(2)?.parse().ok()?;
         let start = fields.nth(1)?.parse().ok()?;
-        Some(Self { comm, state, flags, cpu_ticks: user.saturating_add(system), threads, start })
+        let cpu_ticks = user.saturating_add(system);
+        Some(Self { comm, state, flags, cpu_ticks, waited_ticks, threads, start })
     }
 
     /// Whether the process has ended. Its first thread alone may have: for good, or
@@ -230,6 +236,7 @@ mod tests {
         let line = "7 (a) b (c) S 1 7 7 0 -1 2129984 1 2 3 4 5 6 7 8 20 0 1 0 4242 0 0\n";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.comm.as_str(), stat.start), ("a) b (c", 4242));
+        assert_eq!((stat.cpu_ticks, stat.waited_ticks), (5 + 6, 7 + 8));
         assert!(stat.is_kernel_thread() && !stat.is_zombie());
         assert_eq!(Stat::parse("7 (a"), None);
         let ended = |threads| {

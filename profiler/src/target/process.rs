@@ -26,8 +26,8 @@ use crate::meter::{self, Mark};
 const MOMENTS: usize = 200;
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Device (major, minor) and inode.
-type Identity = ((u64, u64), u64);
+/// Device (major, minor) and inode of a file.
+pub type Identity = ((u64, u64), u64);
 
 /// A runtime found in the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,11 @@ impl Module {
             device,
             inode,
         })
+    }
+
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        (self.device, self.inode)
     }
 
     /// Some file systems show another device number in mappings than for the file;
@@ -221,6 +226,16 @@ impl Target {
                 // What it is held in must not count, known or not.
                 || (self.image.is_some()
                     && identity(Path::new(&format!("/proc/{pid}/exe"))) != self.exe))
+    }
+
+    /// Whether both are the same executable.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.exe.is_some() && self.exe == other.exe
+    }
+
+    /// Whether its process has yet to execute it.
+    pub fn is_pending(&self) -> bool {
+        self.pid.is_some() && !self.executed
     }
 
     /// Takes the image that the process has now for this target's, which says nothing
@@ -427,6 +442,13 @@ impl Target {
         let mut modules = self.modules.iter().enumerate();
         modules.find_map(|(index, module)| Some((index, module.file_address(address)?)))
     }
+}
+
+/// The files whose code a process runs, as its mappings name them; none where it has ended.
+pub fn mapped_files(pid: i32) -> Vec<Identity> {
+    let mappings = mappings(pid).unwrap_or_default().into_iter();
+    let executable = mappings.filter(|mapping| mapping.executable);
+    executable.map(|mapping| (mapping.device, mapping.inode)).collect()
 }
 
 /// Device (major, minor) and inode of what a path leads to.

@@ -82,7 +82,7 @@ fn write(sources: Vec<Source>, writer: &mut Writer, merged: &mut Merged) -> Resu
     let infos: Vec<TargetInfo> =
         sources.iter().flat_map(|source| source.targets.iter().cloned()).collect();
     let count = sources.len();
-    let mut header = Header::new(common_target(&infos));
+    let mut header = Header::new(TargetInfo::common(&infos));
     if infos.len() > 1 {
         header.sources = infos;
     }
@@ -186,45 +186,6 @@ fn next_interval(streams: &mut [Stream]) -> Option<Vec<Vec<Slice>>> {
         }
     }
     Some(interval)
-}
-
-/// What the sources have in common, and how many they are.
-fn common_target(targets: &[TargetInfo]) -> TargetInfo {
-    if let [one] = targets {
-        return one.clone();
-    }
-    let all = |text: fn(&TargetInfo) -> &str| {
-        let mut texts: Vec<&str> = targets.iter().map(text).filter(|it| !it.is_empty()).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        texts
-    };
-    let (exes, hosts) = (all(|target| &target.exe), all(|target| &target.host));
-    let plural = |count: usize, what: &str, many: &str| {
-        format!("{count} {}", if count == 1 { what } else { many })
-    };
-    let mut target = TargetInfo {
-        pid: 0,
-        exe: format!(
-            "{} ({} on {})",
-            exes.join(", "),
-            plural(targets.len(), "process", "processes"),
-            plural(hosts.len(), "host", "hosts")
-        ),
-        host: hosts.join(", "),
-        ..TargetInfo::default()
-    };
-    for runtime in targets.iter().flat_map(|target| &target.runtimes) {
-        if !target.runtimes.contains(runtime) {
-            target.runtimes.push(runtime.clone());
-        }
-    }
-    for part in targets.iter().flat_map(|target| &target.not_included) {
-        if !target.not_included.contains(part) {
-            target.not_included.push(part.clone());
-        }
-    }
-    target
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
