@@ -27,7 +27,8 @@ pub(super) fn nothing_seen(plan: &Plan, session: &Session) -> Option<String> {
         hits += slice.hits;
         cpu_ns = slice.target_cpu_ns.map(|ns| ns + cpu_ns.unwrap_or(0)).or(cpu_ns);
     }
-    if events > 0 {
+    // Where nothing was watched, of a command, the run itself says so.
+    if events > 0 || session.history().len() == 0 {
         return None;
     }
     let probes = probes(plan);
@@ -74,9 +75,16 @@ mod tests {
     use super::*;
     use crate::{
         catalog,
+        model::TargetInfo,
         placement::{self, Only},
         target::fixture::TinyGo,
     };
+
+    #[test]
+    fn of_what_was_never_watched_nothing_is_claimed() {
+        let session = Session::new(TargetInfo::default());
+        assert_eq!(nothing_seen(&Plan::default(), &session), None);
+    }
 
     #[test]
     fn whatever_interprets_an_operation_it_is_one_of_a_map() {
