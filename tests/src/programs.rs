@@ -122,6 +122,11 @@ pub fn forks() -> Result<PathBuf> {
     c("forks")
 }
 
+/// The C program of leaf functions of one instruction each.
+pub fn leaves() -> Result<PathBuf> {
+    c("leaves")
+}
+
 fn c(name: &str) -> Result<PathBuf> {
     let sources = workspace().join("tests/programs/c");
     built(target_dir().join("programs").join(name), &sources, |output| {
@@ -141,6 +146,7 @@ pub const FOLLOWED: [&str; 2] = [go::DEBIAN, go::NEWEST];
 pub fn build_all() -> Result<()> {
     hash()?;
     forks()?;
+    leaves()?;
     for (version, link) in matrix::QUICK {
         go(version, link, "counts")?;
     }

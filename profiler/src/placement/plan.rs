@@ -295,7 +295,9 @@ fn wrapper_range(module: &Module, callers: &[&Candidate], callee: u64) -> Option
 fn body(module: &Module, candidate: &Candidate) -> Option<Body> {
     let len = candidate.end.checked_sub(candidate.start)?;
     module.image.probe_offset(candidate.start, len)?;
-    Some(Body::new(module.image.bytes_at(candidate.start, len)?, candidate.start))
+    // What GCC and LLVM split off a function is jumped to from its middle.
+    let is_entered = !candidate.name.split('.').any(|part| part == "cold");
+    Some(Body::new(module.image.bytes_at(candidate.start, len)?, candidate.start, is_entered))
 }
 
 /// Registers that must still hold what they held at the function's entry.

@@ -1,15 +1,13 @@
 //! A last look before a probe is planned: does the process run the bytes that
 //! were decoded?
 
-use super::walk::Spot;
+use super::{walk::Spot, x86_64::is_probed_as_call};
 use crate::target::{Module, Target};
 
 /// `int3`, what a uprobe of somebody else has put there.
 const BREAKPOINT: u8 = 0xcc;
-/// The nop that recent kernels turn into a call when it is probed.
-const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
-/// First byte of that call.
-const CALL: u8 = 0xe8;
+/// Length of the call that recent kernels make of some instructions.
+const CALL_LEN: usize = 5;
 
 /// Compares file and process from the function's start to the end of the spot.
 pub(super) fn unchanged(
@@ -44,9 +42,8 @@ pub(super) fn unchanged(
 fn first_difference(file: &[u8], memory: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < file.len() {
-        let probed_nop = file[at..].starts_with(&NOP5) && memory[at] == CALL;
-        if probed_nop {
-            at += NOP5.len();
+        if is_probed_as_call(&file[at..], &memory[at..]) {
+            at += CALL_LEN;
         } else if file[at] == memory[at] || memory[at] == BREAKPOINT {
             at += 1;
         } else {

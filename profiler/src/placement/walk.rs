@@ -43,9 +43,32 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(bytes: &[u8], start: u64) -> Self {
+    /// A function's code; `is_entered` where it begins with its entry and is no part of
+    /// another function.
+    pub(super) fn new(bytes: &[u8], start: u64, is_entered: bool) -> Self {
         let bytes = &bytes[..bytes.len().min(FUNCTION_LIMIT)];
-        Self { start, steps: decode(bytes, start).collect() }
+        let mut body = Self { start, steps: decode(bytes, start).collect() };
+        let fresh = if is_entered { body.fresh() } else { 0 };
+        for step in body.steps.iter_mut().skip(fresh) {
+            if step.may_become_call {
+                step.cost = None;
+            }
+        }
+        body
+    }
+
+    /// How many instructions at the start see nothing of the function's own below the stack
+    /// pointer, where a leaf may keep its locals.
+    fn fresh(&self) -> usize {
+        let jumps = self.steps.iter().filter_map(|step| match step.flow {
+            Flow::Branch(target) | Flow::Jump(Some(target)) => Some(target),
+            _ => None,
+        });
+        // What is jumped to may be met with locals.
+        let inside = jumps.filter(|&target| target >= self.start).min().unwrap_or(u64::MAX);
+        let is_fresh =
+            |step: &&Step| step.address < inside && step.flow == Flow::Next && !step.stores;
+        self.steps.iter().take_while(is_fresh).count()
     }
 
     /// The first instruction at which a call can be seen exactly once with the
@@ -61,7 +84,12 @@ impl Body {
         let mut slow = None;
         let mut looped = false;
         for step in &self.steps {
-            let Some(cost) = step.cost else { break };
+            let Some(cost) = step.cost else {
+                if step.may_become_call && step.flow == Flow::Next && !step.writes.meets(needed) {
+                    continue;
+                }
+                break;
+            };
             let is_guard = self.is_stack_guard(step, &is_stack_growth);
             if is_guard {
                 // Before it a call would be counted again when the stack has grown.
@@ -207,7 +235,7 @@ mod tests {
     }
 
     fn spot(code: &[u8], needed: &[Reg]) -> Result<Spot, String> {
-        Body::new(code, START).start_spot(regs(needed), |address| address == MORESTACK)
+        Body::new(code, START, true).start_spot(regs(needed), |address| address == MORESTACK)
     }
 
     /// A Go function: `before`, guard, `after`, ret, and the code that grows the stack.
@@ -306,6 +334,47 @@ mod tests {
         assert_eq!(spot(&[0xb8, 1, 0, 0, 0, 0xc3, 0x53], &[]).unwrap().address, START);
     }
 
+    const NOP5: &[u8] = &[0x0f, 0x1f, 0x44, 0x00, 0x00];
+    const ENDBR64: &[u8] = &[0xf3, 0x0f, 0x1e, 0xfa];
+    /// mov [rsp-8], rdi
+    const STORE: &[u8] = &[0x48, 0x89, 0x7c, 0x24, 0xf8];
+
+    fn address_and_cost(code: &[&[u8]]) -> (u64, Cost) {
+        let spot = spot(&code.concat(), &[Reg::Rdi]).unwrap();
+        (spot.address - START, spot.cost)
+    }
+
+    #[test]
+    fn a_nop_that_becomes_a_call_is_used_only_where_nothing_was_stored() {
+        assert_eq!(address_and_cost(&[NOP5, &[0x53, 0xc3]]), (0, Cost::Emulated));
+        assert_eq!(address_and_cost(&[ENDBR64, NOP5, &[0x53, 0xc3]]), (4, Cost::Emulated));
+        // The local is overwritten: neither cheap nor slow, but what is behind it may do.
+        assert_eq!(address_and_cost(&[STORE, NOP5, &[0xc3]]), (0, Cost::Slow));
+        assert_eq!(address_and_cost(&[STORE, NOP5, &[0x53, 0xc3]]), (10, Cost::Emulated));
+        // Behind a branch there may have been a store; that of the entry can be used itself.
+        assert_eq!(address_and_cost(&[&[0x74, 0x01, 0xc3], NOP5, &[0xc3]]), (0, Cost::Emulated));
+        // xor eax, eax; L: nop; mov [rsp-8], rdi; dec ecx; jne L; ret
+        let code = [&[0x31, 0xc0], NOP5, STORE, &[0xff, 0xc9, 0x75, 0xf2, 0xc3]];
+        assert_eq!(address_and_cost(&code), (0, Cost::Slow));
+    }
+
+    #[test]
+    fn a_part_of_another_function_has_its_locals_from_the_start() {
+        let code = [NOP5, &[0x53, 0xc3]].concat();
+        let body = Body::new(&code, START, false);
+        let spot = body.start_spot(regs(&[Reg::Rdi]), |_| false).unwrap();
+        assert_eq!(spot.address, START + 5);
+    }
+
+    #[test]
+    fn behind_a_call_no_nop_becomes_one() {
+        let mut code = vec![0x55];
+        relative(&mut code, &[0xe8], START + 0x500);
+        code.extend([NOP5, &[0x90, 0xc3]].concat());
+        let spots = Body::new(&code, START, true).after_calls_to(&[START + 0x500]).unwrap();
+        assert_eq!(spots[0].address, START + 11);
+    }
+
     #[test]
     fn a_loop_to_the_start_cannot_be_counted() {
         // push rbx; pop rbx; jmp to the start
@@ -327,7 +396,7 @@ mod tests {
         relative(&mut code, &[0xe8], START + 0x500);
         relative(&mut code, &[0xe8], START + 0x600);
         relative(&mut code, &[0xe8], START + 0x500);
-        let body = Body::new(&code, START);
+        let body = Body::new(&code, START, true);
         let found: Vec<_> =
             body.calls_to(&[START + 0x500]).iter().map(|spot| spot.address - START).collect();
         assert_eq!(found, [1, 11]);
@@ -342,7 +411,7 @@ mod tests {
             let mut call = vec![0x55];
             relative(&mut call, &[0xe8], START + 0x500);
             call.extend(code);
-            let spots = Body::new(&call, START).after_calls_to(&[START + 0x500])?;
+            let spots = Body::new(&call, START, true).after_calls_to(&[START + 0x500])?;
             Some(spots.iter().map(|spot| spot.address - START).collect::<Vec<_>>())
         };
         // mov eax, edx; lock cmpxchg [rdi], ecx; jmp

@@ -3,8 +3,8 @@
 //! In: bytes and their address. Out: [`Step`]s in the order of addresses.
 
 use iced_x86::{
-    Decoder, DecoderOptions, EncodingKind, FlowControl, Formatter as _, Instruction,
-    InstructionInfoFactory, IntelFormatter, Mnemonic, OpAccess, Register,
+    Code, Decoder, DecoderOptions, EncodingKind, FlowControl, Formatter as _, Instruction,
+    InstructionInfoFactory, IntelFormatter, Mnemonic, OpAccess, OpKind, Register,
 };
 use probe_ebpf::Reg;
 
@@ -56,11 +56,17 @@ impl RegSet {
 pub(super) struct Step {
     pub(super) address: u64,
     pub(super) len: u64,
-    /// What a probe here costs; `None` where the kernel refuses one.
+    /// What a probe here costs; `None` where there must be none: the kernel refuses it, or it
+    /// would change what the program does.
     pub(super) cost: Option<Cost>,
     pub(super) flow: Flow,
     /// Registers it changes.
     pub(super) writes: RegSet,
+    /// Whether it writes to memory.
+    pub(super) stores: bool,
+    /// It does nothing and is so long that the kernel may make a call of it, see
+    /// [`may_become_call`].
+    pub(super) may_become_call: bool,
     /// It is `jbe`, whose being taken the kernel side can tell from the flags.
     pub(super) is_jbe: bool,
     /// It changes memory that other CPUs may be changing, as locks do.
@@ -100,30 +106,32 @@ pub(super) fn decode(bytes: &[u8], address: u64) -> impl Iterator<Item = Step> {
         }
         let raw = bytes.get(at..at + instruction.len())?;
         let mut writes = RegSet::default();
-        for used in info.info(&instruction).used_registers() {
+        let used = info.info(&instruction);
+        for used in used.used_registers() {
             let register = used.register().full_register();
-            let written = matches!(
-                used.access(),
-                OpAccess::Write
-                    | OpAccess::CondWrite
-                    | OpAccess::ReadWrite
-                    | OpAccess::ReadCondWrite
-            );
-            if written && register.is_gpr64() {
+            if is_written(used.access()) && register.is_gpr64() {
                 writes = writes.with((register as u32 - Register::RAX as u32) as u8);
             }
         }
+        let stores = used.used_memory().iter().any(|memory| is_written(memory.access()));
         Some(Step {
             address: instruction.ip(),
             len: instruction.len() as u64,
             cost: cost(raw, &instruction),
             flow: flow(&instruction),
             writes,
+            stores,
+            may_become_call: may_become_call(&instruction),
             is_jbe: instruction.mnemonic() == Mnemonic::Jbe,
             is_atomic: instruction.has_lock_prefix(),
             instruction,
         })
     })
+}
+
+fn is_written(access: OpAccess) -> bool {
+    use OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
+    matches!(access, Write | CondWrite | ReadWrite | ReadCondWrite)
 }
 
 fn flow(instruction: &Instruction) -> Flow {
@@ -139,16 +147,53 @@ fn flow(instruction: &Instruction) -> Flow {
     }
 }
 
-/// What the kernel does with a breakpoint on these bytes.
+/// What the kernel does with a breakpoint on these bytes; `None` where it refuses one, or
+/// where one would change what the program does.
 fn cost(raw: &[u8], instruction: &Instruction) -> Option<Cost> {
     if emulated(raw) {
         return Some(Cost::Emulated);
     }
     let refused = has_refused_prefix(raw)
         || instruction.is_privileged()
-        || instruction.encoding() == EncodingKind::EVEX
-        || matches!(instruction.flow_control(), FlowControl::Interrupt | FlowControl::Exception);
-    (!refused).then_some(Cost::Slow)
+        || !matches!(instruction.encoding(), EncodingKind::Legacy | EncodingKind::VEX)
+        || matches!(
+            instruction.flow_control(),
+            FlowControl::Interrupt | FlowControl::Exception | FlowControl::XbeginXabortXend
+        )
+        || is_branch_of_16_bits(raw);
+    (!refused && is_same_elsewhere(instruction)).then_some(Cost::Slow)
+}
+
+/// Whether an instruction does the same in a single step at another address. The kernel
+/// mends what is relative to the address. What is left is seen by generated leaf functions that are
+/// called with and without a probe (`tests/tests/leaves.rs`), and follows from what a
+/// step is: a trap behind one turn of one instruction, by a flag.
+fn is_same_elsewhere(instruction: &Instruction) -> bool {
+    use Mnemonic::{
+        Cmpsb, Cmpsd, Cmpsq, Cmpsw, Lodsb, Lodsd, Lodsq, Lodsw, Movsb, Movsd, Movsq, Movsw, Pushf,
+        Pushfd, Pushfq, Scasb, Scasd, Scasq, Scasw, Stosb, Stosd, Stosq, Stosw, Syscall, Sysenter,
+        Xchg,
+    };
+    let is_repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+    match instruction.mnemonic() {
+        // They store the flags, with that of the step; and the kernel returns to where it was
+        // called from, by which Linux 6.18 kills the program.
+        Pushf | Pushfd | Pushfq | Syscall | Sysenter => false,
+        // One step is one turn, and each turn is a hit.
+        Cmpsb | Cmpsd | Cmpsq | Cmpsw | Lodsb | Lodsd | Lodsq | Lodsw | Movsb | Movsd | Movsq
+        | Movsw | Scasb | Scasd | Scasq | Scasw | Stosb | Stosd | Stosq | Stosw => !is_repeated,
+        // With a prefix that makes it exchange R8, the kernel takes 0x90 for a nop
+        // (`branch_setup_xol_ops`).
+        Xchg => {
+            let short = [Code::Xchg_r16_AX, Code::Xchg_r32_EAX, Code::Xchg_r64_RAX];
+            !short.contains(&instruction.code())
+                || instruction.op0_register().full_register() != Register::R8
+        }
+        // The trap behind it comes one instruction late.
+        _ => !instruction.op_kinds().zip(0..).any(|(kind, operand)| {
+            kind == OpKind::Register && instruction.op_register(operand) == Register::SS
+        }),
+    }
 }
 
 /// `push_setup_xol_ops` and `branch_setup_xol_ops` in arch/x86/kernel/uprobes.c:
@@ -168,12 +213,61 @@ fn emulated(raw: &[u8]) -> bool {
     )
 }
 
+/// Whether the kernel, once it is probed, may put a call in the place of an instruction that
+/// does nothing. The call pushes a return address, and what it leads to three registers
+/// more, over what a leaf function keeps below the stack pointer. Linux 6.18 does so with
+/// nops of 5 bytes (`can_optimize`, arch/x86/kernel/uprobes.c); this takes for one all that
+/// `insn_is_nop` (arch/x86/lib/insn-eval.c) does in later versions.
+fn may_become_call(instruction: &Instruction) -> bool {
+    if instruction.len() != CALL_LEN {
+        return false;
+    }
+    match instruction.mnemonic() {
+        Mnemonic::Nop => true,
+        Mnemonic::Jmp => {
+            instruction.flow_control() == FlowControl::UnconditionalBranch
+                && instruction.near_branch_target() == instruction.next_ip()
+        }
+        Mnemonic::Mov => {
+            instruction.op1_kind() == OpKind::Register
+                && instruction.op0_register() == instruction.op1_register()
+        }
+        Mnemonic::Lea => {
+            instruction.memory_base() == instruction.op0_register()
+                && instruction.memory_index() == Register::None
+                && instruction.memory_displacement64() == 0
+        }
+        _ => false,
+    }
+}
+
+/// Length of a call to a relative address.
+const CALL_LEN: usize = 5;
+
+/// Whether a running instruction that was `file` may be the call that the kernel made of a
+/// probed one.
+pub(super) fn is_probed_as_call(file: &[u8], running: &[u8]) -> bool {
+    running.first() == Some(&0xe8)
+        && decode(file, 0).next().is_some_and(|step| step.may_become_call)
+}
+
+/// Prefixes of an instruction but for REX.
+fn prefixes(raw: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let is_prefix =
+        |byte: &u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    raw.iter().copied().take_while(is_prefix)
+}
+
 /// `is_prefix_bad` there: `lock` and the segment prefixes that 64-bit mode ignores.
 fn has_refused_prefix(raw: &[u8]) -> bool {
-    let prefixes = raw.iter().take_while(|byte| {
-        matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
-    });
-    prefixes.into_iter().any(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0xf0))
+    prefixes(raw).any(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0xf0))
+}
+
+/// A relative jump or call with a prefix for 16 bits, which processors read differently.
+fn is_branch_of_16_bits(raw: &[u8]) -> bool {
+    let behind = raw.get(prefixes(raw).count()..).unwrap_or_default();
+    prefixes(raw).any(|byte| byte == 0x66)
+        && matches!(behind, [0x70..=0x7f | 0xe8 | 0xe9 | 0xeb, ..] | [0x0f, 0x80..=0x8f, ..])
 }
 
 #[cfg(test)]
@@ -220,6 +314,11 @@ mod tests {
             &[0x0f, 0x1f, 0x00],                      // 3-byte nop
             &[0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], // 9-byte nop
             &[0xe3, 0x10],                            // jrcxz
+            &[0xa4],                                  // movsb
+            &[0xf3, 0x90],                            // pause
+            &[0x48, 0x87, 0xf7],                      // xchg rdi, rsi
+            &[0x91],                                  // xchg ecx, eax
+            &[0x8e, 0xd8],                            // mov ds, eax
         ];
         for raw in slow {
             assert_eq!(one(raw).cost, Some(Cost::Slow), "{raw:x?}");
@@ -235,10 +334,73 @@ mod tests {
             &[0xcc],                         // int3
             &[0x0f, 0x0b],                   // ud2
             &[0xf4],                         // hlt
+            &[0x66, 0xe9, 0, 0, 0, 0],       // jmp with a prefix for 16 bits
+            &[0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0], // vaddps zmm0, zmm0, zmm0
+            &[0x8f, 0xe9, 0x78, 0x81, 0xc0], // vfrczpd xmm0, xmm0
         ];
         for raw in refused {
             assert_eq!(one(raw).cost, None, "{raw:x?}");
         }
+    }
+
+    #[test]
+    fn what_would_change_the_program_is_refused() {
+        let changed: &[&[u8]] = &[
+            &[0x9c],                   // pushfq
+            &[0x0f, 0x05],             // syscall
+            &[0x0f, 0x34],             // sysenter
+            &[0xf3, 0xa4],             // rep movsb
+            &[0xf2, 0xae],             // repne scasb
+            &[0xf3, 0x48, 0xab],       // rep stosq
+            &[0x41, 0x90],             // xchg r8d, eax
+            &[0x49, 0x90],             // xchg r8, rax
+            &[0x8e, 0xd0],             // mov ss, eax
+            &[0xc7, 0xf8, 0, 0, 0, 0], // xbegin
+        ];
+        for raw in changed {
+            assert_eq!(one(raw).cost, None, "{raw:x?}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_may_make_a_call_of() {
+        let nops: &[&[u8]] = &[
+            &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+            &[0x0f, 0x1f, 0x44, 0x24, 0x18],
+            &[0x66, 0x0f, 0x1f, 0x40, 0x00],
+            &[0x48, 0x0f, 0x1f, 0x40, 0x00],
+            &[0x66, 0x66, 0x66, 0x66, 0x90],
+            &[0xe9, 0, 0, 0, 0],             // jmp to the next
+            &[0x48, 0x8d, 0x64, 0x24, 0x00], // lea rsp, [rsp+0]
+            &[0x4d, 0x8d, 0x64, 0x24, 0x00], // lea r12, [r12+0]
+            &[0x48, 0x8d, 0x74, 0x26, 0x00], // lea rsi, [rsi+0]
+        ];
+        for raw in nops {
+            assert!(one(raw).may_become_call, "{raw:x?}");
+            assert!(is_probed_as_call(raw, &[0xe8, 1, 2, 3, 4]) && !is_probed_as_call(raw, raw));
+        }
+        let others: &[&[u8]] = &[
+            &[0x0f, 0x1f, 0x40, 0x00],       // 4 bytes
+            &[0x66, 0x0f, 0x1f, 0x44, 0, 0], // 6 bytes
+            &[0xe9, 1, 0, 0, 0],             // jmp
+            &[0xe8, 0, 0, 0, 0],             // call
+            &[0xb8, 1, 0, 0, 0],             // mov eax, 1
+            &[0x4c, 0x8d, 0x64, 0x24, 0xd0], // lea r12, [rsp-0x30]
+            &[0x48, 0x89, 0x44, 0x24, 0x08], // mov [rsp+8], rax
+        ];
+        for raw in others {
+            assert!(!one(raw).may_become_call, "{raw:x?}");
+            assert!(!is_probed_as_call(raw, &[0xe8, 1, 2, 3, 4]));
+        }
+    }
+
+    #[test]
+    fn what_stores() {
+        assert!(one(&[0x48, 0x89, 0x44, 0x24, 0xf8]).stores); // mov [rsp-8], rax
+        assert!(one(&[0x55]).stores); // push rbp
+        assert!(!one(&[0x48, 0x8b, 0x44, 0x24, 0xf8]).stores); // mov rax, [rsp-8]
+        assert!(!one(&[0x0f, 0x1f, 0x44, 0x00, 0x00]).stores);
+        assert!(!one(&[0xf3, 0x0f, 0x1e, 0xfa]).stores);
     }
 
     #[test]
