@@ -10,7 +10,8 @@ use mapprof_tests::process::eventually;
 use mapprof_tests::{Mapprof, can_profile, unprivileged};
 
 /// What the doctor looks at, a line each.
-const CHECKS: [&str; 5] = ["kernel ", "privileges ", "kernel BTF ", "BPF programs ", "uprobes "];
+const CHECKS: [&str; 6] =
+    ["kernel ", "privileges ", "kernel BTF ", "BPF programs ", "uprobes ", "probed code "];
 
 /// A process' only child.
 fn child_of(pid: u32) -> Result<u32> {

@@ -46,9 +46,12 @@ pub struct Refused {
 
 impl Refused {
     /// Where this is the first of so many, and all that there were.
-    pub fn into_error(self, path: &Path, count: usize) -> KernelError {
-        if self.error.raw_os_error() == Some(libc::EPERM) {
-            return KernelError::NotPermitted { what: "attach uprobes" };
+    pub fn into_error(self, method: Method, path: &Path, count: usize) -> KernelError {
+        match self.error.raw_os_error() {
+            Some(libc::EPERM) => return KernelError::NotPermitted { what: "attach uprobes" },
+            // `perf_uprobe_event_init`, kernel/events/core.c
+            Some(libc::EACCES) if method == Method::Perf => return KernelError::NotPermittedEvents,
+            _ => {}
         }
         KernelError::Attach { path: path.display().to_string(), count, error: self.error }
     }
@@ -159,20 +162,21 @@ impl Attachment {
                 attachment.add(kernel, "empty", &paths[module], &probes, pid)?;
             }
         }
-        attachment.or_refused(|site| &paths[plan.sites[site].module])
+        attachment.or_refused(kernel.method(), |site| &paths[plan.sites[site].module])
     }
 
-    /// Attaches `map_op` at one place of this process.
-    pub(super) fn one(
+    /// Attaches `map_op` at places of this process, all with one cookie.
+    pub(super) fn to_itself(
         kernel: &mut Kernel,
         path: &str,
-        offset: u64,
+        offsets: &[u64],
         cookie: u32,
     ) -> Result<Self, KernelError> {
         let mut attachment = Self::nothing();
-        let probes = [Probe { site: 0, offset, cookie: u64::from(cookie) }];
+        let probe = |&offset| Probe { site: 0, offset, cookie: u64::from(cookie) };
+        let probes: Vec<_> = offsets.iter().map(probe).collect();
         attachment.add(kernel, "map_op", Path::new(path), &probes, std::process::id())?;
-        attachment.or_refused(|_| Path::new(path))
+        attachment.or_refused(kernel.method(), |_| Path::new(path))
     }
 
     fn nothing() -> Self {
@@ -180,14 +184,18 @@ impl Attachment {
     }
 
     /// An error where the kernel refused every probe.
-    fn or_refused<'a>(mut self, path_of: impl Fn(usize) -> &'a Path) -> Result<Self, KernelError> {
+    fn or_refused<'a>(
+        mut self,
+        method: Method,
+        path_of: impl Fn(usize) -> &'a Path,
+    ) -> Result<Self, KernelError> {
         if self.attached > 0 {
             return Ok(self);
         }
         let count = self.refused.len();
         let Some(refused) = self.refused.pop() else { return Ok(self) };
         let path = path_of(refused.site);
-        Err(refused.into_error(path, count))
+        Err(refused.into_error(method, path, count))
     }
 
     fn add(

@@ -4,12 +4,15 @@
 //! class.
 #![expect(unsafe_code, reason = "two functions of known instructions to put a probe on")]
 
-use std::io;
+use std::{io, iter::once};
 
 use nix::time::{ClockId, clock_gettime};
 use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
 
-use super::{Attachment, Kernel, KernelError, Method, Rings};
+use super::{
+    Attachment, Kernel, KernelError, Method, Rings,
+    leaves::{self, Leaf},
+};
 
 /// Calls per batch: enough to drown the clock's own cost, few enough to take a few
 /// milliseconds even where hits are single-stepped.
@@ -62,24 +65,40 @@ impl Kernel {
     /// to 6.9 without "bpf: Fix multi-uprobe PID filtering logic"): such a kernel
     /// gets perf events.
     pub fn calibrate(&mut self, rings: &mut Rings, slow: bool) -> Result<HitCosts, KernelError> {
-        let mut emulated = self.measure(rings, mapprof_emulated)?;
+        // No kernel without uprobe_multi links puts anything but a breakpoint there.
+        let leaves = if self.method() == Method::Multi { Leaf::used() } else { &[] };
+        let mut emulated = self.measure(rings, mapprof_emulated, leaves)?;
         if emulated.records == 0 && self.method() == Method::Multi {
             self.use_method(Method::Perf);
-            emulated = self.measure(rings, mapprof_emulated)?;
+            emulated = self.measure(rings, mapprof_emulated, &[])?;
         }
         if emulated.records == 0 {
             return Err(KernelError::Deaf);
         }
-        let slow = if slow { Some(self.measure(rings, mapprof_slow)?.hit_ns) } else { None };
+        if !emulated.changed.is_empty() {
+            return Err(KernelError::Changes { kinds: emulated.changed.join(", ") });
+        }
+        let slow = if slow { Some(self.measure(rings, mapprof_slow, &[])?.hit_ns) } else { None };
         Ok(HitCosts { emulated_ns: emulated.hit_ns, slow_ns: slow })
     }
 
+    /// The kinds of instruction that are known to be changed by a probe on some kernels, and
+    /// are so on this one; placement avoids them.
+    pub fn known_changes(&mut self, rings: &mut Rings) -> Result<Vec<&'static str>, KernelError> {
+        Ok(self.measure(rings, mapprof_emulated, Leaf::known())?.changed)
+    }
+
+    /// Times a function, and looks at what others compute, with probes on all of them.
     fn measure(
         &mut self,
         rings: &mut Rings,
         function: unsafe extern "C" fn(u64) -> u64,
+        leaves: &[Leaf],
     ) -> Result<Measured, KernelError> {
-        let offset = file_offset(function as usize as u64)
+        let addresses = once(function as usize as u64).chain(leaves.iter().map(Leaf::address));
+        let offsets = addresses
+            .map(file_offset)
+            .collect::<io::Result<Vec<_>>>()
             .map_err(|error| KernelError::Sys { what: "find mapprof's own code".into(), error })?;
         let site = probe_ebpf::Site {
             key_kind: key_kind::INT,
@@ -94,19 +113,23 @@ impl Kernel {
             usual(|| round().unwrap_or_default())
         };
         let alone = on_a_thread();
-        let probe = Attachment::one(self, "/proc/self/exe", offset, MAX_SITES as u32 - 1)?;
+        let cookie = MAX_SITES as u32 - 1;
+        let attachment = Attachment::to_itself(self, "/proc/self/exe", &offsets, cookie)?;
         let probed = on_a_thread();
-        drop(probe);
+        let changed = leaves::changed(leaves);
+        drop(attachment);
         let records = rings.drain(|_| {});
         // What was combined is none of the target's.
         self.combined().clear();
-        Ok(Measured { hit_ns: probed.saturating_sub(alone), records })
+        Ok(Measured { hit_ns: probed.saturating_sub(alone), records, changed })
     }
 }
 
 struct Measured {
     hit_ns: u64,
     records: usize,
+    /// Kinds of instruction that did something else.
+    changed: Vec<&'static str>,
 }
 
 /// What is usual among rounds of a measurement, ns: on a machine that does something else for a

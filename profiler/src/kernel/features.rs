@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use caps::{CapSet, Capability, CapsHashSet};
+
 use super::{Kernel, KernelError, LoadOptions, Method};
 
 /// How a check came out.
@@ -30,23 +32,62 @@ pub struct Check {
     pub mend: Option<String>,
 }
 
-/// Linux `CAP_*` numbers, include/uapi/linux/capability.h.
-const NEEDED_CAPABILITIES: [(u32, &str); 3] =
-    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
-/// CAP_SYS_ADMIN implies the two first.
-const CAP_SYS_ADMIN: u32 = 21;
+/// What a way of attaching needs, and what only other users' processes do.
+const OF_OTHERS: Capability = Capability::CAP_SYS_PTRACE;
+
+/// What is needed to load programs and attach them in this way.
+fn needed(method: Method) -> &'static [Capability] {
+    match method {
+        Method::Multi => &[Capability::CAP_BPF, Capability::CAP_PERFMON, OF_OTHERS],
+        Method::Perf => {
+            &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_ADMIN, OF_OTHERS]
+        }
+    }
+}
+
+/// What of it is missing where these are held. CAP_SYS_ADMIN implies CAP_BPF and CAP_PERFMON
+/// (`bpf_capable` and `perfmon_capable`, include/linux/capability.h).
+fn missing(held: &CapsHashSet, method: Method) -> Vec<Capability> {
+    let implied = |capability| {
+        [Capability::CAP_BPF, Capability::CAP_PERFMON].contains(&capability)
+            && held.contains(&Capability::CAP_SYS_ADMIN)
+    };
+    let needed = needed(method).iter().copied();
+    needed.filter(|&it| !held.contains(&it) && !implied(it)).collect()
+}
 
 /// Looks at everything that mapprof needs.
 pub fn doctor() -> Vec<Check> {
-    vec![kernel_version(), capabilities(), btf(), programs(), uprobe_events()]
+    let mut kernel = Kernel::load(LoadOptions::default());
+    let loaded = match &mut kernel {
+        Ok(kernel) => kernel.load_all().map(|()| kernel.method()),
+        Err(_) => Ok(Method::Multi),
+    };
+    let probed = kernel.as_mut().ok().map(probed_code);
+    let loaded = kernel.and(loaded);
+    // Where nothing can be loaded, the version tells what could be done.
+    let by_version = match parse_version(&release()) {
+        Some(version) if version < MULTI_SINCE => Method::Perf,
+        _ => Method::Multi,
+    };
+    let method = loaded.as_ref().copied().unwrap_or(by_version);
+    let checks = [kernel_version(), capabilities(method), btf(), programs(loaded), uprobe_events()];
+    checks.into_iter().chain(probed).collect()
+}
+
+/// The first kernel with uprobe_multi links.
+const MULTI_SINCE: (u32, u32) = (6, 6);
+
+fn release() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
 }
 
 fn kernel_version() -> Check {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim();
-    let version = parse_version(release);
+    let release = release();
+    let version = parse_version(&release);
     let (verdict, mend) = match version {
-        Some(version) if version >= (6, 6) => (Verdict::Good, None),
+        Some(version) if version >= MULTI_SINCE => (Verdict::Good, None),
         Some(version) if version >= (5, 15) => (
             Verdict::Limited,
             Some("probes are attached one by one below 6.6, and taking them out takes a second or more; a kernel ≥ 6.6 has uprobe_multi links".to_owned()),
@@ -62,19 +103,9 @@ fn parse_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-fn capabilities() -> Check {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective & (1 << bit) != 0;
-    let missing: Vec<&str> = NEEDED_CAPABILITIES
-        .iter()
-        .filter(|(bit, name)| !has(*bit) && (*name == "CAP_SYS_PTRACE" || !has(CAP_SYS_ADMIN)))
-        .map(|(_, name)| *name)
-        .collect();
+fn capabilities(method: Method) -> Check {
+    let held = caps::read(None, CapSet::Effective).unwrap_or_default();
+    let missing = missing(&held, method);
     if missing.is_empty() {
         return Check {
             what: "privileges",
@@ -85,10 +116,17 @@ fn capabilities() -> Check {
     }
     Check {
         what: "privileges",
-        verdict: if missing == ["CAP_SYS_PTRACE"] { Verdict::Limited } else { Verdict::Bad },
-        found: format!("without {}", missing.join(", ")),
-        mend: Some("run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_admin+ep` on mapprof".into()),
+        verdict: if missing == [OF_OTHERS] { Verdict::Limited } else { Verdict::Bad },
+        found: format!("without {}", list(&missing, ", ")),
+        mend: Some(format!(
+            "run with sudo, or `setcap {}+ep` on mapprof",
+            list(needed(method), ",").to_lowercase()
+        )),
     }
+}
+
+fn list(capabilities: &[Capability], comma: &str) -> String {
+    capabilities.iter().map(ToString::to_string).collect::<Vec<_>>().join(comma)
 }
 
 fn btf() -> Check {
@@ -101,25 +139,19 @@ fn btf() -> Check {
     }
 }
 
-fn programs() -> Check {
-    let loaded = Kernel::load(LoadOptions::default()).and_then(|mut kernel| {
-        kernel.load_all()?;
-        Ok(kernel)
-    });
+fn programs(loaded: Result<Method, KernelError>) -> Check {
     match loaded {
-        Ok(kernel) => match kernel.method() {
-            Method::Multi => Check {
-                what: "BPF programs",
-                verdict: Verdict::Good,
-                found: "load, and attach by uprobe_multi links (since 6.6)".into(),
-                mend: None,
-            },
-            Method::Perf => Check {
-                what: "BPF programs",
-                verdict: Verdict::Limited,
-                found: "load, without uprobe_multi links (since 6.6): perf events serve".into(),
-                mend: Some("a kernel ≥ 6.6 takes probes out in milliseconds".into()),
-            },
+        Ok(Method::Multi) => Check {
+            what: "BPF programs",
+            verdict: Verdict::Good,
+            found: "load, and attach by uprobe_multi links (since 6.6)".into(),
+            mend: None,
+        },
+        Ok(Method::Perf) => Check {
+            what: "BPF programs",
+            verdict: Verdict::Limited,
+            found: "load, without uprobe_multi links (since 6.6): perf events serve".into(),
+            mend: Some("a kernel ≥ 6.6 takes probes out in milliseconds".into()),
         },
         Err(error) => Check {
             what: "BPF programs",
@@ -128,6 +160,28 @@ fn programs() -> Check {
             found: error.to_string(),
         },
     }
+}
+
+/// Puts probes on functions of mapprof's own, and compares what these compute.
+fn probed_code(kernel: &mut Kernel) -> Check {
+    let tried = kernel.open_rings().and_then(|mut rings| {
+        kernel.calibrate(&mut rings, false)?;
+        kernel.known_changes(&mut rings)
+    });
+    let (verdict, found) = match tried {
+        Ok(changed) if changed.is_empty() => {
+            (Verdict::Good, "functions of mapprof's own compute the same with a probe".to_owned())
+        }
+        Ok(changed) => (
+            Verdict::Good,
+            format!(
+                "this kernel puts a call in the place of a {}, which would overwrite a leaf function's locals: mapprof probes one only at a function's entry",
+                changed.join(", a ")
+            ),
+        ),
+        Err(error) => (Verdict::Bad, error.to_string()),
+    };
+    Check { what: "probed code", verdict, found, mend: None }
 }
 
 fn uprobe_events() -> Check {
@@ -150,6 +204,19 @@ fn uprobe_events() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing() {
+        use Capability::{CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+        let missing =
+            |held: &[Capability], method| missing(&held.iter().copied().collect(), method);
+        assert_eq!(missing(&[], Method::Multi), [CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE]);
+        assert_eq!(missing(&[CAP_BPF, CAP_PERFMON], Method::Multi), [CAP_SYS_PTRACE]);
+        assert_eq!(missing(&[CAP_SYS_ADMIN, CAP_SYS_PTRACE], Method::Multi), []);
+        let held = [CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE];
+        assert_eq!(missing(&held, Method::Perf), [CAP_SYS_ADMIN]);
+        assert_eq!(list(needed(Method::Multi), ","), "CAP_BPF,CAP_PERFMON,CAP_SYS_PTRACE");
+    }
 
     #[test]
     fn versions() {

@@ -8,8 +8,10 @@ mod attach;
 mod calibrate;
 mod combined;
 mod features;
+mod leaves;
 mod object;
 mod perf;
+pub(crate) mod privileges;
 pub(crate) mod ring;
 mod rings;
 mod shared;
@@ -29,9 +31,13 @@ pub use shared::Shared;
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum KernelError {
     #[error(
-        "not permitted to {what}: needs CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for another user's process); run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_admin+ep` on mapprof; `mapprof doctor` says what is missing"
+        "not permitted to {what}: needs CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for another user's process); run with sudo, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep` on mapprof; `mapprof doctor` says what is missing"
     )]
     NotPermitted { what: &'static str },
+    #[error(
+        "not permitted to attach uprobes by perf events: that needs CAP_SYS_ADMIN, where uprobe_multi links (Linux 6.6 and newer) do with CAP_BPF and CAP_PERFMON; run with sudo; `mapprof doctor` says what is missing"
+    )]
+    NotPermittedEvents,
     #[error("cannot load the BPF object: {0}; `mapprof doctor` says what this kernel lacks")]
     Object(String),
     #[error("the kernel's verifier refused program {program} ({error}); its log:\n{log}")]
@@ -44,6 +50,10 @@ pub enum KernelError {
         "cannot read {path}, which says what CPUs there are: {error}; mapprof needs sysfs: mount it on /sys, read-only will do"
     )]
     Cpus { path: &'static str, error: std::io::Error },
+    #[error(
+        "this kernel changes what a program computes where it is probed (tried on mapprof itself, on {kinds}): nothing is attached; report it with the kernel's version, and use another kernel meanwhile"
+    )]
+    Changes { kinds: String },
     #[error("cannot {what}: {error}")]
     Sys { what: String, error: std::io::Error },
     #[error("cannot attach any of {count} probes to {path}: {error}")]

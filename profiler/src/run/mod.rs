@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     catalog::{Role, With},
-    kernel::{Kernel, KernelError, LoadOptions, Method},
+    kernel::{Kernel, KernelError, LoadOptions, Method, privileges},
     model::{Definitions, Limits, Slice, TargetInfo},
     placement::{Cost, Plan},
     target::Target,
@@ -176,6 +176,10 @@ impl Run {
         if is_open {
             // Not once something to probe is there and runs on.
             kernel.load_all()?;
+        }
+        // Before there are threads, which would keep theirs.
+        if let Err(error) = privileges::give_up(kernel.method()) {
+            log::warn!("capabilities that are not needed any more are kept: {error}");
         }
         let rings = Intake::new(rings.into_each(), options.rings_per_reader, options.limits)
             .map_err(cannot_start)?;

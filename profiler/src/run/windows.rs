@@ -126,7 +126,8 @@ impl Collector {
         }
         if let Some(refused) = first_error.filter(|_| attached.count == 0) {
             let path = self.attach_points().0.swap_remove(self.plan.sites[refused.site].module);
-            return Err(refused.into_error(&path, attached.refused.len()));
+            let method = self.kernel.method();
+            return Err(refused.into_error(method, &path, attached.refused.len()));
         }
         self.begin();
         Ok(attached)
