@@ -26,6 +26,7 @@ use super::{
     lengths::{HEADER, Layout, Lengths},
     readers::Intake,
     resolver::TargetResolver,
+    stopped::StopSignal,
     watch::Watch,
     windows::{self, Attached},
 };
@@ -79,6 +80,8 @@ pub(super) struct Collector {
     /// Where the target is a command.
     pub(super) command: Option<Command>,
     stop: Arc<AtomicBool>,
+    /// `None`: it stops this process at once.
+    pub(super) stop_signal: Option<StopSignal>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     counts: Counts,
     /// All that came.
@@ -202,6 +205,7 @@ impl Collector {
             options,
             command,
             stop,
+            stop_signal: StopSignal::register().ok(),
             logger,
             counts,
             heard: Seen::default(),
@@ -211,6 +215,12 @@ impl Collector {
             clock: Clock::set(),
             malformed: 0,
         }
+    }
+
+    /// What was spent and used until now is in no slice.
+    pub(super) fn begin_bill(&mut self) {
+        self.spent = self.bill.read();
+        self.cpu_ns = self.decoder.resolver().target.cpu_ns().or(self.cpu_ns);
     }
 
     /// Begins a slice.
@@ -284,6 +294,9 @@ impl Collector {
             self.drain();
             self.teach_wanted();
             if self.stop.load(Ordering::Relaxed) {
+                break Reason::Stopped;
+            }
+            if self.stop_if_asked(updates).is_err() {
                 break Reason::Stopped;
             }
             let now = Instant::now();
@@ -374,7 +387,7 @@ impl Collector {
     }
 
     /// Takes all that is left, once no probe is in place.
-    fn flush_last(&mut self) {
+    pub(super) fn flush_last(&mut self) {
         let began = Instant::now();
         while !self.flush() && began.elapsed() < LAST {
             std::thread::sleep(NAP);

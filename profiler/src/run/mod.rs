@@ -14,6 +14,7 @@ mod follow;
 mod lengths;
 pub(crate) mod readers;
 mod resolver;
+mod stopped;
 mod watch;
 mod windows;
 
