@@ -167,8 +167,7 @@ pub fn build_all() -> Result<()> {
     for version in ["1.19", "1.23.9", go::NEWEST] {
         go(version, Link::Stripped, "owner")?;
     }
-    let newest =
-        ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced", "queue", "callsites", "parent"];
+    let newest = ["reads", "mutex", "nilmaps", "stuck", "ownmap", "paced", "queue", "parent"];
     for name in newest {
         newest_go(name)?;
     }

@@ -3,7 +3,7 @@
 //! In: its modules and its memory. Out: of a Go program the most goroutines that it ever
 //! had at a time, of any other the threads that it has.
 
-use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 
 use super::Target;
 
@@ -59,13 +59,28 @@ impl TaskCount {
     }
 }
 
-/// What the last exchange with memory at a fixed place writes to.
+/// What the last exchange with memory at a fixed place writes to, whether the instruction
+/// names the place or a register that was pointed there.
 fn stored(code: &[u8], start: u64) -> Option<u64> {
     let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
+    let mut pointed: Vec<(Register, u64)> = Vec::new();
     let mut found = None;
     for instruction in &mut decoder {
-        if instruction.mnemonic() == Mnemonic::Xchg && instruction.is_ip_rel_memory_operand() {
-            found = Some(instruction.ip_rel_memory_address());
+        let is_fixed = instruction.is_ip_rel_memory_operand();
+        let place = is_fixed.then(|| instruction.ip_rel_memory_address());
+        match (instruction.mnemonic(), place) {
+            (Mnemonic::Lea, Some(place)) => {
+                let to = instruction.op0_register();
+                pointed.retain(|(register, _)| *register != to);
+                pointed.push((to, place));
+            }
+            (Mnemonic::Xchg, None) if instruction.memory_displacement64() == 0 => {
+                let base = instruction.memory_base();
+                let known = pointed.iter().find(|(register, _)| *register == base);
+                found = known.map(|(_, place)| *place).or(found);
+            }
+            (Mnemonic::Xchg, Some(place)) => found = Some(place),
+            _ => {}
         }
     }
     found
@@ -84,6 +99,9 @@ mod tests {
         ];
         assert_eq!(stored(&code, 0x1000), Some(0x1000 + 21 + 0x20));
         assert_eq!(stored(&code[24..], 0x1000), None);
+        // lea 0x100(%rip),%rdx; xchg %rcx,(%rdx); xchg %rcx,8(%rdx): as Go 1.27 has it.
+        let through = [0x48, 0x8d, 0x15, 0, 1, 0, 0, 0x48, 0x87, 0x0a, 0x48, 0x87, 0x4a, 0x08];
+        assert_eq!(stored(&through, 0x1000), Some(0x1000 + 7 + 0x100));
     }
 
     #[test]
