@@ -125,7 +125,7 @@ pub mod site_flags {
     pub const THROUGH_WRAPPER: u16 = 4;
     /// The task may wait for a lock inside this operation (Go's sync.Map).
     pub const MAY_WAIT: u16 = 8;
-    /// The wait begins where the task is put to sleep: it is a real one.
+    /// The wait begins where the task is put to sleep, or cannot be seen to: it is a real one.
     pub const IS_PARK: u16 = 16;
     /// The instruction is not at the function's start: the stack's top is no return address.
     pub const IS_INSIDE: u16 = 32;
@@ -212,8 +212,6 @@ pub mod record_kind {
     pub const LONG_OP: u8 = 2;
     /// [`super::Wait`].
     pub const WAIT: u8 = 3;
-    /// [`super::Rewait`].
-    pub const REWAIT: u8 = 4;
     /// [`super::OpOfWait`]: the first operation after the wait.
     pub const AFTER_WAIT: u8 = 5;
     /// [`super::OpOfWait`]: the operation that the wait is inside of.
@@ -371,20 +369,22 @@ pub struct Draft {
     pub filled: u64,
 }
 
-/// A finished wait for a lock. In Go one park; a wait of several parks arrives
-/// as several records, the later ones with `aux` (the semaphore's `lifo`) set.
+/// A wait for a lock that ended. In Go one park: a wait of several parks arrives as
+/// several records with the same `task` and `wait_ns`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// WAIT.
     pub kind: u8,
+    /// How many parks of the same wait ended before, 255 at most.
+    pub part: u8,
     /// Padding, zero.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
     /// Index of the site where the wait began.
     pub site: u32,
-    /// Beginning of the wait, CLOCK_MONOTONIC ns.
+    /// Beginning of this park, CLOCK_MONOTONIC ns.
     pub start_ns: u64,
-    /// End of the wait, CLOCK_MONOTONIC ns.
+    /// Its end, CLOCK_MONOTONIC ns.
     pub end_ns: u64,
     /// Goroutine or thread id.
     pub task: u64,
@@ -392,8 +392,9 @@ pub struct Wait {
     pub goid: u64,
     /// Address of the lock, or of the semaphore in it.
     pub object: u64,
-    /// The begin site's extra value.
-    pub aux: u64,
+    /// Beginning of the whole wait as far as it was seen, CLOCK_MONOTONIC ns: with the
+    /// task, this names it.
+    pub wait_ns: u64,
     /// Return address read from the stack top at the begin site.
     pub caller: u64,
     /// Valid entries of `frames`.
@@ -402,25 +403,6 @@ pub struct Wait {
     pub tid: u32,
     /// User stack at the begin site, innermost first; `frames[0]` is the site.
     pub frames: [u64; MAX_FRAMES],
-}
-
-/// A task that was woken without getting the lock waits again: the [`Wait`]
-/// record before it was not the end.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rewait {
-    /// REWAIT.
-    pub kind: u8,
-    /// Padding, zero.
-    pub pad: [u8; 3],
-    /// Index of the site.
-    pub site: u32,
-    /// CLOCK_MONOTONIC ns.
-    pub ts_ns: u64,
-    /// Goroutine or thread id.
-    pub task: u64,
-    /// Address of the semaphore.
-    pub object: u64,
 }
 
 /// An operation that a wait belongs to.
@@ -434,7 +416,7 @@ pub struct OpOfWait {
     /// Valid entries of `frames`.
     pub frame_count: u32,
     /// Which wait of the task: its end where the operation came after it, its
-    /// beginning where it is inside; CLOCK_MONOTONIC ns.
+    /// beginning ([`Wait::wait_ns`]) where it is inside; CLOCK_MONOTONIC ns.
     pub wait_ns: u64,
     /// The operation; it has been told in a record of its own, too.
     pub op: LongOp,
@@ -580,21 +562,46 @@ pub struct OpenWait {
     pub site: u32,
     /// Valid entries of `frames`.
     pub frame_count: u32,
-    /// Beginning of the wait, CLOCK_MONOTONIC ns.
+    /// Beginning of this park, or of the spinning before it, CLOCK_MONOTONIC ns; 0 while
+    /// nothing is known.
     pub start_ns: u64,
+    /// When the begin site was hit, CLOCK_MONOTONIC ns.
+    pub entered_ns: u64,
+    /// As in [`Wait`].
+    pub wait_ns: u64,
+    /// How many parks of the same wait ended before.
+    pub part: u64,
+    /// Number of the window in which it began where more parks may follow; 0 elsewhere.
+    pub window: u64,
     /// The goroutine's number; the thread's id elsewhere.
     pub goid: u64,
     /// Address of the lock, or of the semaphore in it.
     pub object: u64,
-    /// The begin site's extra value.
-    pub aux: u64,
     /// Return address read from the stack top.
     pub caller: u64,
-    /// How often the task was put to sleep. 0 in Go: the semaphore may have been
-    /// free after all, and the entry is stale.
+    /// How often the task was put to sleep. 0: the semaphore may have been free after all,
+    /// and the entry is stale.
     pub parks: u64,
     /// User stack, innermost first.
     pub frames: [u64; MAX_FRAMES],
+}
+
+/// The newest park of a task that has ended; what tells whether the next one is of the
+/// same wait.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastPark {
+    /// Address of the semaphore; 0 once the task has done what it does not do in the middle
+    /// of a wait.
+    pub object: u64,
+    /// As in [`Wait`].
+    pub wait_ns: u64,
+    /// When it ended, or the semaphore was entered again since; CLOCK_MONOTONIC ns.
+    pub seen_ns: u64,
+    /// Number of the window in which its beginning was seen.
+    pub window: u64,
+    /// How many parks of the same wait ended before it.
+    pub part: u64,
 }
 
 /// Why a hit did not become a record. The discriminant indexes the per-CPU counters.
@@ -643,7 +650,6 @@ const _: () = {
     assert!(size_of::<CombinedLongOp>() == 184);
     assert!(size_of::<Draft>() == 312);
     assert!(size_of::<Wait>() == 72 + 8 * MAX_FRAMES);
-    assert!(size_of::<Rewait>() == 32);
     assert!(size_of::<OpOfWait>() == 192 + 8 * MAX_FRAMES);
     assert!(size_of::<Release>() == 432 + 16 * LIVE_FRAMES + 8 * MAX_FRAMES);
     assert!(size_of::<OpStack>() == 48 + 8 * MAX_FRAMES);

@@ -14,6 +14,7 @@ extern crate std;
 mod abi;
 mod combine;
 mod operand;
+mod parks;
 
 pub use abi::*;
 pub use combine::{
@@ -21,3 +22,4 @@ pub use combine::{
     SLOTS_PER_HINT, Slot,
 };
 pub use operand::{FLAGS_CF, FLAGS_ZF, Operand, REG_COUNT, Reg, Regs, eval, guard_taken};
+pub use parks::{SAME_CALL_NS, SemaEntry, WRITER_SEMA};

@@ -5,13 +5,13 @@
 
 use aya_ebpf::{
     EbpfContext,
-    btf_maps::{Array, HashMap},
+    btf_maps::{Array, HashMap, LruHashMap},
     macros::btf_map,
 };
 use aya_log_ebpf::debug;
 use probe_ebpf::{
-    LIVE_FRAMES, LiveFrame, Loss, MAX_WAITERS, OpenWait, Reg, Release, Rewait, SHORT_STACK,
-    STACKS_PER_TICK, TaskSlot, Wait, record_kind, site_flags,
+    LIVE_FRAMES, LastPark, LiveFrame, Loss, MAX_WAITERS, OpenWait, Reg, Release, SHORT_STACK,
+    STACKS_PER_TICK, SemaEntry, TaskSlot, Wait, record_kind, site_flags,
 };
 
 use crate::{
@@ -32,6 +32,11 @@ static WAITS: HashMap<u64, OpenWait, MAX_WAITERS> = HashMap::new();
 #[btf_map]
 static BLANK: Array<OpenWait, 1> = Array::new();
 
+/// The newest park that ended, by goroutine: its wait may go on. What is pushed out costs
+/// the tie between two parks.
+#[btf_map]
+static PARKS: LruHashMap<u64, LastPark, MAX_WAITERS> = LruHashMap::new();
+
 /// Names a call in progress: a thread is in one call of a lock function at a time.
 #[inline(always)]
 pub(crate) fn call_id(site: u32) -> u64 {
@@ -47,20 +52,27 @@ pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, id: u64) {
         return;
     }
     let task = hit.task();
-    let mut start_ns = now();
+    let entered_ns = now();
     let Some(object) = hit.value(&hit.site.object) else {
         lose(Loss::LockUnreadable);
         return;
     };
+    let mut start_ns = entered_ns;
+    // Of what waits in parks, only the semaphore has a value of its own.
+    let window = if hit.site.aux.is_present() { gates.locks } else { 0 };
     // A Go bool is the register's low byte; the rest of it is undefined.
-    let aux = hit.value(&hit.site.aux).unwrap_or(0) & 0xff;
-    if aux != 0 {
-        rewait(hit, task, object, start_ns);
-    }
-    if let Some(slot) = tasks::slot(task) {
-        start_ns = spinning_since(slot, task, object).unwrap_or(start_ns);
-        tell_operation(slot, task, gates.maps, start_ns);
-    }
+    let lifo = hit.value(&hit.site.aux).unwrap_or(0) & 0xff != 0;
+    let entry = SemaEntry { object, lifo, window, now_ns: entered_ns };
+    let before = if window == 0 { None } else { goes_on(task, &entry) };
+    let (wait_ns, part) = if let Some(before) = before {
+        before
+    } else {
+        if let Some(slot) = tasks::slot(task) {
+            start_ns = spinning_since(slot, task, object).unwrap_or(start_ns);
+            tell_operation(slot, task, gates.maps, start_ns);
+        }
+        (start_ns, 0)
+    };
     // Filled in place: with its stack, the value is too large for the BPF stack.
     let Some(blank) = BLANK.get(0) else { return };
     if WAITS.insert(&id, blank, 0).is_err() {
@@ -74,13 +86,54 @@ pub(crate) fn begin<C: EbpfContext>(ctx: &C, hit: &Hit, id: u64) {
         (*open).site = hit.cookie;
         (*open).goid = hit.goid(task);
         (*open).object = object;
-        (*open).aux = aux;
+        (*open).entered_ns = entered_ns;
+        (*open).wait_ns = wait_ns;
+        (*open).part = part;
+        (*open).window = window;
         (*open).caller = hit.caller();
         (*open).frame_count = tasks::read_stack(ctx, (&raw mut (*open).frames).cast());
         (*open).parks = u64::from(hit.site.flags & site_flags::IS_PARK != 0);
         (*open).start_ns = start_ns;
     }
-    debug!(ctx, "wait begins: task {:x} lock {:x} again {}", task, object, aux);
+    debug!(ctx, "wait begins: task {:x} lock {:x} parts before {}", task, object, part);
+}
+
+/// The beginning of the wait that goes on with this entry, and its parks so far. Where none
+/// does, the newest park was its wait's last.
+#[inline(always)]
+fn goes_on(task: u64, entry: &SemaEntry) -> Option<(u64, u64)> {
+    let mut found = None;
+    // An entry that came to no park. Whether one call goes on from there is told by `lifo`.
+    if entry.lifo
+        && let Some(open) = WAITS.get_ptr(&task)
+    {
+        // SAFETY: the task's own entry, which nobody else writes.
+        let before = unsafe {
+            LastPark {
+                object: (*open).object,
+                wait_ns: (*open).wait_ns,
+                seen_ns: (*open).entered_ns,
+                window: (*open).window,
+                part: (*open).part,
+            }
+        };
+        if entry.goes_on(&before) {
+            found = Some((before.wait_ns, before.part));
+        }
+    }
+    if let Some(last) = PARKS.get_ptr_mut(&task) {
+        // SAFETY: as above.
+        unsafe {
+            if found.is_none() && entry.goes_on(&*last) {
+                found = Some(((*last).wait_ns, (*last).part + 1));
+            }
+            match found {
+                Some((wait_ns, _)) if wait_ns == (*last).wait_ns => (*last).seen_ns = entry.now_ns,
+                _ => (*last).object = 0,
+            }
+        }
+    }
+    found
 }
 
 /// Since when the task has spun for the lock that it now waits for; forgotten then.
@@ -111,12 +164,12 @@ pub(crate) fn spin(hit: &Hit, task: u64) {
 /// Tells the operation that the wait may be inside of: whether it is, the wait's stack
 /// tells.
 #[inline(always)]
-fn tell_operation(slot: *const TaskSlot, task: u64, window: u64, start_ns: u64) {
+fn tell_operation(slot: *const TaskSlot, task: u64, window: u64, wait_ns: u64) {
     // SAFETY: the slot is the map's and lives as long as the program.
     unsafe {
         if (*slot).outer.owner == task {
             let kind = record_kind::INSIDE_OP;
-            tasks::tell(&raw const (*slot).outer, task, window, kind, start_ns);
+            tasks::tell(&raw const (*slot).outer, task, window, kind, wait_ns);
         }
     }
 }
@@ -129,6 +182,10 @@ pub(crate) fn release<C: EbpfContext>(ctx: &C, hit: &Hit, task: u64) {
         lose(Loss::LockUnreadable);
         return;
     };
+    if let Some(last) = PARKS.get_ptr_mut(&task) {
+        // SAFETY: the task's own entry, which nobody else writes.
+        unsafe { (*last).object = 0 };
+    }
     let Some(slot) = tasks::slot(task) else { return };
     let window = gates().maps;
     let Some(mut entry) = reserve::<Release>() else { return };
@@ -211,21 +268,6 @@ unsafe fn short_stack(live: *const LiveFrame, count: usize, frames: *mut u64) ->
     SHORT_STACK as u32
 }
 
-/// Says that the wait recorded last was not the end.
-#[inline(always)]
-fn rewait(hit: &Hit, task: u64, object: u64, ts_ns: u64) {
-    let Some(mut entry) = reserve::<Rewait>() else { return };
-    entry.write(Rewait {
-        kind: record_kind::REWAIT,
-        pad: [0; 3],
-        site: hit.cookie,
-        ts_ns,
-        task,
-        object,
-    });
-    submit(entry);
-}
-
 /// Notes that `task` is put to sleep: its open wait is a real one.
 #[inline(always)]
 pub(crate) fn park(task: u64) {
@@ -246,14 +288,15 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
         // stays in place until removed below.
         unsafe {
             (*record).kind = record_kind::WAIT;
-            (*record).pad = [0; 3];
+            (*record).part = if (*open).part < 255 { (*open).part as u8 } else { 255 };
+            (*record).pad = [0; 2];
             (*record).site = (*open).site;
             (*record).start_ns = (*open).start_ns;
             (*record).end_ns = end_ns;
             (*record).task = task;
             (*record).goid = (*open).goid;
             (*record).object = (*open).object;
-            (*record).aux = (*open).aux;
+            (*record).wait_ns = (*open).wait_ns;
             (*record).caller = (*open).caller;
             (*record).frame_count = (*open).frame_count;
             (*record).tid = thread();
@@ -261,6 +304,7 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
         }
         submit(entry);
     }
+    remember(task, open, end_ns);
     if let Some(slot) = tasks::slot(task) {
         // SAFETY: the slot is the map's and lives as long as the program.
         unsafe {
@@ -271,4 +315,29 @@ pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
     }
     let _ = WAITS.remove(&id);
     debug!(ctx, "wait ends: task {:x}", task);
+}
+
+/// Remembers the park that ends, where more of the same wait may follow.
+#[inline(always)]
+fn remember(task: u64, open: *const OpenWait, end_ns: u64) {
+    // SAFETY: the value is the map's.
+    let park = unsafe {
+        LastPark {
+            object: (*open).object,
+            wait_ns: (*open).wait_ns,
+            seen_ns: end_ns,
+            window: (*open).window,
+            part: (*open).part,
+        }
+    };
+    if park.window == 0 {
+        return;
+    }
+    if let Some(last) = PARKS.get_ptr_mut(&task) {
+        // SAFETY: the task's own entry, which nobody else writes.
+        unsafe { *last = park };
+    } else {
+        // Where that fails two parks of one wait are two waits.
+        let _ = PARKS.insert(&task, &park, 0);
+    }
 }

@@ -206,7 +206,7 @@ pub fn hand_over(number: u64, task: u64) -> [Vec<u8>; 2] {
     let frames = [100, 250, 350, 450 + 100 * (task % 4), 1150];
     let mut wait = vec![record_kind::WAIT, 0, 0, 0];
     wait.extend(WAIT.to_le_bytes());
-    words(&mut wait, &[end_ns - 50_000, end_ns, task, task, semaphore, 0, 250]);
+    words(&mut wait, &[end_ns - 50_000, end_ns, task, task, semaphore, end_ns - 50_000, 250]);
     wait.extend((frames.len() as u32).to_le_bytes());
     wait.extend(5_u32.to_le_bytes());
     stack(&mut wait, &frames);

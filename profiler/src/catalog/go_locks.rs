@@ -86,6 +86,14 @@ const RELEASES: &[LetGo] = &[
         Operand::reg_plus(Reg::Rax, -12),
         Some(Mode::Write),
     ),
+    // `runtime_Semrelease(mutexSema)`, src/internal/poll/fd_mutex.go: known by its semaphore.
+    (
+        "internal/poll.(*fdMutex).rwunlock",
+        Some("internal/poll.runtime_Semrelease"),
+        sema::FD_MUTEX,
+        RAX,
+        None,
+    ),
 ];
 
 /// `func (m *Mutex) lockSlow()`: it spins, then waits on the semaphore.

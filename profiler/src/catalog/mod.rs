@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::target::KeyFormat;
 pub use go::{Goid, INNER_TYPES, goid, is_inner_type};
 pub use sema::{
-    LockCall, SEMA_DEPTH, SemaUser, is_forwarding, is_internal, is_lock, is_of_rwmutex,
-    is_package_init, is_runtime, is_semaphore, lock_call, mutex_inside, own_function,
-    passes_lock_on, sema_user,
+    FD_MUTEX, LockCall, SEMA_DEPTH, SemaUser, fd_mode, is_forwarding, is_internal, is_lock,
+    is_of_rwmutex, is_package_init, is_runtime, is_semaphore, lock_call, mutex_inside,
+    own_function, passes_lock_on, sema_user,
 };
 
 /// In which way a lock is wanted or held.

@@ -1,6 +1,7 @@
 //! Which lock a Go semaphore belongs to, told by the function through which the
 //! runtime was entered and by that one's caller. Go 1.19–1.27; sync/mutex.go,
-//! sync/rwmutex.go, sync/waitgroup.go, internal/sync/mutex.go, runtime/sema.go.
+//! sync/rwmutex.go, sync/waitgroup.go, internal/sync/mutex.go, internal/poll/fd_mutex.go,
+//! runtime/sema.go.
 
 use super::{Mode, With};
 
@@ -26,9 +27,14 @@ const WRITE: Option<Mode> = Some(Mode::Write);
 /// them go there.
 const RWMUTEX: [&str; 2] = ["sync.(*RWMutex).Lock", "sync.(*RWMutex).Unlock"];
 
+/// What serializes the reads of a file descriptor, and its writes:
+/// fdMutex{state uint64; rsema, wsema uint32}. Both are locks of their own, each known by its
+/// semaphore. Who closes the descriptor waits for no lock.
+pub const FD_MUTEX: &str = "internal/poll.fdMutex";
+
 /// The functions that wait for locks, the first match counts. Other semaphores are the
 /// runtime's own.
-const USERS: [SemaUser; 6] = [
+const USERS: [SemaUser; 7] = [
     // RWMutex{w Mutex; writerSem, readerSem uint32; …}; up to 1.19 through the
     // function that Mutex uses.
     user("sync.runtime_SemacquireMutex", Some("sync.(*RWMutex).RLock"), "sync.RWMutex", 12, READ),
@@ -38,7 +44,23 @@ const USERS: [SemaUser; 6] = [
     // Mutex{state int32; sema uint32}
     user("sync.runtime_SemacquireMutex", None, "sync.Mutex", 4, None),
     user("internal/sync.runtime_SemacquireMutex", None, "sync.Mutex", 4, None),
+    user(
+        "internal/poll.runtime_Semacquire",
+        Some("internal/poll.(*fdMutex).rwlock"),
+        FD_MUTEX,
+        0,
+        None,
+    ),
 ];
+
+/// In which way a file descriptor is wanted by this caller of `rwlock`, inlined or not.
+pub fn fd_mode(function: &str) -> Option<Mode> {
+    match function.strip_prefix("internal/poll.(*FD).")? {
+        "readLock" => READ,
+        "writeLock" => WRITE,
+        _ => None,
+    }
+}
 
 /// The functions that wait for a WaitGroup{noCopy; state uint64; sema uint32}.
 const GROUP_USERS: [SemaUser; 2] = [
@@ -325,7 +347,12 @@ mod tests {
         assert_eq!(of(LOCKS, group[0], group[1]), None);
         assert_eq!(of(LOCKS_AND_GROUPS, group[0], group[1]), Some(("sync.WaitGroup", 8, None)));
         assert_eq!(of(LOCKS_AND_GROUPS, group[0], "main.f"), None);
-        assert_eq!(of(LOCKS_AND_GROUPS, "internal/poll.runtime_Semacquire", ""), None);
+        let poll = "internal/poll.runtime_Semacquire";
+        assert_eq!(of(LOCKS, poll, "internal/poll.(*fdMutex).rwlock"), Some((FD_MUTEX, 0, None)));
+        assert_eq!(of(LOCKS, poll, "internal/poll.(*FD).Close"), None);
+        assert_eq!(fd_mode("internal/poll.(*FD).readLock"), READ);
+        assert_eq!(fd_mode("internal/poll.(*FD).writeLock"), WRITE);
+        assert_eq!(fd_mode("internal/poll.(*FD).readWriteLock"), None);
         assert_eq!(kind(&[With::Chan]), LOCKS);
         assert_eq!(kind(&[With::Chan, With::Waitgroup]), LOCKS_AND_GROUPS);
     }

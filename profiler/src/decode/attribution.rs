@@ -15,8 +15,10 @@ const PATIENCE_NS: u64 = 5_000_000_000;
 /// Tasks whose waits and operations are kept for each other.
 const MOST: usize = 1 << 13;
 /// Operations kept of one task: a wait is told a while after it is over, and the task
-/// may have gone on to the next.
-const MOST_OF_TASK: usize = 4;
+/// may have gone on to many others.
+const MOST_OF_TASK: usize = 1 << 10;
+/// Operations kept of all tasks.
+const MOST_KEPT: usize = 1 << 15;
 
 /// An operation that a wait may belong to.
 #[derive(Clone, Debug)]
@@ -38,12 +40,16 @@ pub(super) struct Charged {
 
 /// Operations by task, each with the moment of the wait that it belongs to, ns.
 #[derive(Default)]
-struct Candidates(HashMap<u64, VecDeque<(u64, Candidate)>>);
+struct Candidates {
+    tasks: HashMap<u64, VecDeque<(u64, Candidate)>>,
+    /// How many there are.
+    count: usize,
+}
 
 /// Brings waits and operations together. Of each task, the newest.
 #[derive(Default)]
 pub(super) struct Attribution {
-    /// With the beginning of a wait that may be inside.
+    /// With the beginning of the whole wait that may be inside.
     inside: Candidates,
     /// With the end of the wait before.
     after: Candidates,
@@ -52,14 +58,14 @@ pub(super) struct Attribution {
 }
 
 impl Attribution {
-    /// The wait of `task` that began at `start_ns` may be inside this operation.
-    pub(super) fn inside(&mut self, task: u64, start_ns: u64, candidate: Candidate) {
-        self.inside.keep(task, start_ns, candidate);
+    /// The wait of `task` that began at `wait_ns` may be inside this operation.
+    pub(super) fn inside(&mut self, task: u64, wait_ns: u64, candidate: Candidate) {
+        self.inside.keep(task, wait_ns, candidate);
     }
 
-    /// What the wait may be inside of; it is told at each of its parks.
+    /// What the wait may be inside of.
     pub(super) fn take_inside(&mut self, wait: &Settled) -> Option<Candidate> {
-        self.inside.take(wait.task, wait.whole.start_ns, wait.whole.end_ns)
+        self.inside.take(wait.task, wait.whole.wait_ns)
     }
 
     /// This operation is the first of `task` since its wait that ended at `end_ns`.
@@ -88,7 +94,7 @@ impl Attribution {
         let task = charged.wait.task;
         let before = self.waits.remove(&task);
         let end_ns = charged.wait.whole.end_ns;
-        if let Some(candidate) = self.after.take(task, end_ns, end_ns) {
+        if let Some(candidate) = self.after.take(task, end_ns) {
             return (Some((charged, candidate)), before);
         }
         if self.waits.len() >= MOST {
@@ -101,7 +107,7 @@ impl Attribution {
     /// Waits for whose operation nobody waits any longer.
     pub(super) fn give_up(&mut self, now_ns: u64) -> Vec<Charged> {
         let is_late = |end_ns: u64| end_ns.saturating_add(PATIENCE_NS) <= now_ns;
-        self.after.0.retain(|_, kept| kept.back().is_some_and(|(end_ns, _)| !is_late(*end_ns)));
+        self.after.retain(|end_ns| !is_late(end_ns));
         let ends = self.waits.iter().map(|(&task, charged)| (task, charged.wait.whole.end_ns));
         let late: Vec<u64> =
             ends.filter(|(_, end_ns)| is_late(*end_ns)).map(|(task, _)| task).collect();
@@ -111,26 +117,42 @@ impl Attribution {
 
 impl Candidates {
     fn keep(&mut self, task: u64, moment_ns: u64, candidate: Candidate) {
-        if self.0.len() >= MOST && !self.0.contains_key(&task) {
+        let is_full = self.tasks.len() >= MOST && !self.tasks.contains_key(&task);
+        if is_full || self.count >= MOST_KEPT {
             // Tasks that are gone would stay for ever.
-            self.0.clear();
+            self.tasks.clear();
+            self.count = 0;
         }
-        let kept = self.0.entry(task).or_default();
+        let kept = self.tasks.entry(task).or_default();
         if kept.len() == MOST_OF_TASK {
             kept.pop_front();
+            self.count -= 1;
         }
         kept.push_back((moment_ns, candidate));
+        self.count += 1;
     }
 
-    /// The newest of a span of time; those before it are forgotten.
-    fn take(&mut self, task: u64, from_ns: u64, to_ns: u64) -> Option<Candidate> {
-        let kept = self.0.get_mut(&task)?;
-        let at = kept.iter().rposition(|(moment, _)| (from_ns..=to_ns).contains(moment))?;
+    /// The one of this moment; those before it are forgotten, since a task's waits are told
+    /// in their order.
+    fn take(&mut self, task: u64, moment_ns: u64) -> Option<Candidate> {
+        let kept = self.tasks.get_mut(&task)?;
+        let at = kept.iter().position(|(moment, _)| *moment == moment_ns)?;
         let found = kept.drain(..=at).next_back().map(|(_, candidate)| candidate);
+        self.count -= at + 1;
         if kept.is_empty() {
-            self.0.remove(&task);
+            self.tasks.remove(&task);
         }
         found
+    }
+
+    /// Keeps the tasks whose newest moment is still of interest.
+    fn retain(&mut self, is_kept: impl Fn(u64) -> bool) {
+        let Self { tasks, count } = self;
+        tasks.retain(|_, kept| {
+            let is_kept = kept.back().is_some_and(|(moment, _)| is_kept(*moment));
+            *count -= if is_kept { 0 } else { kept.len() };
+            is_kept
+        });
     }
 }
 
@@ -176,7 +198,8 @@ mod tests {
             goid: 9,
             start_ns,
             end_ns,
-            continued: false,
+            wait_ns: start_ns,
+            part: 0,
         };
         Charged { wait: Settled { task, whole }, parts: Vec::new() }
     }
@@ -217,10 +240,9 @@ mod tests {
         let mut table = Attribution::default();
         table.inside(7, 100, operation(3));
         assert_eq!(table.take_inside(&wait(7, 100, 200).wait).map(|it| it.site), Some(3));
+        assert_eq!(table.inside.count, 0);
         table.inside(7, 150, operation(3));
-        assert!(table.take_inside(&wait(7, 100, 200).wait).is_some(), "a later park of it");
-        table.inside(7, 100, operation(3));
-        assert!(table.take_inside(&wait(7, 101, 200).wait).is_none());
+        assert!(table.take_inside(&wait(7, 100, 200).wait).is_none(), "another wait's");
     }
 
     #[test]
@@ -236,7 +258,8 @@ mod tests {
             let (found, _) = table.wait(charged);
             assert_eq!(found.map(|(_, operation)| operation.site), Some(site));
         }
-        assert!(table.inside.0.is_empty() && table.after.0.is_empty());
+        assert!(table.inside.tasks.is_empty() && table.after.tasks.is_empty());
+        assert_eq!((table.inside.count, table.after.count), (0, 0));
     }
 
     #[test]
@@ -247,8 +270,17 @@ mod tests {
             assert!(table.after(task, 1, operation(1)).is_none());
             let _ = table.wait(wait(task, 2, 3));
         }
-        assert!(table.inside.0.len() <= MOST && table.after.0.len() <= MOST);
+        assert!(table.inside.tasks.len() <= MOST && table.after.tasks.len() <= MOST);
         assert!(table.waits.len() <= MOST);
+        for end_ns in 0..3 * MOST_OF_TASK as u64 {
+            let _ = table.after(1, end_ns, operation(1));
+        }
+        assert_eq!(table.after.tasks[&1].len(), MOST_OF_TASK);
+        for end_ns in 0..3 * MOST_KEPT as u64 {
+            let _ = table.after(end_ns % 99, end_ns, operation(1));
+        }
+        let kept: usize = table.after.tasks.values().map(VecDeque::len).sum();
+        assert!(kept <= MOST_KEPT && kept == table.after.count);
     }
 
     #[test]

@@ -10,22 +10,19 @@
 //! release was seen is charged to nobody.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use super::{ActorId, Mode, NO_ACTOR};
 
 /// Releases remembered of one lock: a wait is charged when it is settled, so this
 /// must hold what the busiest lock does until then.
 const MOST_OF_LOCK: usize = 1 << 16;
-/// Releases remembered of all locks.
+/// Releases remembered of all locks; and as many acquisitions.
 const MOST: usize = 1 << 17;
 /// Where that is too many, what is older than this is forgotten, ns.
 const RECENT_NS: u64 = 500_000_000;
-/// Tasks of one lock whose acquisitions are remembered.
-const MOST_TASKS: usize = 4096;
 /// Parts of waits whose memory is kept.
 const SPARE: usize = 64;
-/// Acquisitions remembered of a task.
-const ACQUISITIONS: usize = 4;
 
 /// Who had a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +65,8 @@ struct Release {
 struct Timeline {
     /// In the order of time.
     releases: VecDeque<Release>,
-    /// When each task's newest waits for it ended, in a ring.
-    acquired: HashMap<u64, [u64; ACQUISITIONS]>,
+    /// When waits for it ended and whose, in the order of time.
+    acquired: VecDeque<(u64, u64)>,
 }
 
 /// What happened to all locks, by address.
@@ -77,6 +74,7 @@ struct Timeline {
 pub(super) struct Blame {
     locks: HashMap<u64, Timeline>,
     releases: usize,
+    acquisitions: usize,
     /// Parts of waits that were told; kept for their memory.
     spare: Vec<Vec<Part>>,
 }
@@ -88,26 +86,27 @@ impl Blame {
             self.forget_before(ts_ns.saturating_sub(RECENT_NS));
         }
         let releases = &mut self.locks.entry(lock).or_default().releases;
-        if releases.len() >= MOST_OF_LOCK || self.releases >= MOST {
-            releases.pop_front();
-        } else {
-            self.releases += 1;
-        }
-        // CPUs are read one after another, so that news may be older than the last.
-        let later = releases.iter().rev().take_while(|other| other.ts_ns > ts_ns).count();
         let release = Release { ts_ns, task, holder, is_told: false };
-        releases.insert(releases.len() - later, release);
+        let is_full = self.releases >= MOST;
+        self.releases += usize::from(insert(releases, release, is_full, |it| it.ts_ns));
     }
 
     /// A wait of `task` ended, and it has the lock, or tries again.
     pub(super) fn acquired(&mut self, lock: u64, task: u64, end_ns: u64) {
-        let acquired = &mut self.locks.entry(lock).or_default().acquired;
-        if acquired.len() >= MOST_TASKS && !acquired.contains_key(&task) {
-            acquired.clear();
+        if self.acquisitions >= MOST {
+            self.forget_before(end_ns.saturating_sub(RECENT_NS));
         }
-        let ends = acquired.entry(task).or_default();
-        ends.rotate_right(1);
-        ends[0] = end_ns;
+        let acquired = &mut self.locks.entry(lock).or_default().acquired;
+        let is_full = self.acquisitions >= MOST;
+        self.acquisitions += usize::from(insert(acquired, (end_ns, task), is_full, |it| it.0));
+    }
+
+    /// Whether `task` released the lock at such a time.
+    pub(super) fn has_released(&self, lock: u64, task: u64, at_ns: RangeInclusive<u64>) -> bool {
+        let Some(Timeline { releases, .. }) = self.locks.get(&lock) else { return false };
+        let first = releases.partition_point(|release| release.ts_ns < *at_ns.start());
+        let mut within = releases.range(first..).take_while(|it| it.ts_ns <= *at_ns.end());
+        within.any(|release| release.task == task)
     }
 
     /// The parts of a wait, and how long others held the lock within it.
@@ -136,8 +135,7 @@ impl Blame {
             // go in between, the task's last acquisition is what this release ends.
             if !release.is_told
                 && release.holder.mode != Some(Mode::Read)
-                && let Some(since) = last_before(acquired.get(&release.task), release.ts_ns)
-                && since >= start_ns.max(before)
+                && let Some(since) = last_of(acquired, release, start_ns.max(before))
             {
                 release.is_told = true;
                 held(release.ts_ns - since);
@@ -165,14 +163,30 @@ impl Blame {
         self.locks.retain(|_, timeline| {
             let old = timeline.releases.partition_point(|release| release.ts_ns < ts_ns);
             timeline.releases.drain(..old);
-            !timeline.releases.is_empty()
+            let old = timeline.acquired.partition_point(|acquired| acquired.0 < ts_ns);
+            timeline.acquired.drain(..old);
+            !(timeline.releases.is_empty() && timeline.acquired.is_empty())
         });
         self.releases = self.locks.values().map(|timeline| timeline.releases.len()).sum();
+        self.acquisitions = self.locks.values().map(|timeline| timeline.acquired.len()).sum();
     }
 }
 
-fn last_before(ends: Option<&[u64; ACQUISITIONS]>, ts_ns: u64) -> Option<u64> {
-    ends?.iter().copied().filter(|&end| end != 0 && end <= ts_ns).max()
+/// Puts one where it belongs by its time: CPUs are read one after another, so that news may
+/// be older than the last. Whether there is one more, since the oldest goes where there are
+/// too many.
+fn insert<T>(all: &mut VecDeque<T>, one: T, is_full: bool, ts_ns: impl Fn(&T) -> u64) -> bool {
+    let has_left = (is_full || all.len() >= MOST_OF_LOCK) && all.pop_front().is_some();
+    let later = all.iter().rev().take_while(|other| ts_ns(other) > ts_ns(&one)).count();
+    all.insert(all.len() - later, one);
+    !has_left
+}
+
+/// When the task that made the release had last waited for the lock, no earlier than `from_ns`.
+fn last_of(acquired: &VecDeque<(u64, u64)>, release: &Release, from_ns: u64) -> Option<u64> {
+    let until = acquired.partition_point(|it| it.0 <= release.ts_ns);
+    let mut before = acquired.range(..until).rev().take_while(|it| it.0 >= from_ns);
+    before.find(|it| it.1 == release.task).map(|it| it.0)
 }
 
 /// Parts of one stack and key are one, whichever task it was: a wait in a long queue is one
@@ -277,10 +291,11 @@ mod tests {
             blame.release(n % 8, n, n, holder(1));
             blame.acquired(n % 8, n, n);
         }
-        assert!(blame.releases <= MOST);
+        assert!(blame.releases <= MOST && blame.acquisitions <= MOST);
         let kept: usize = blame.locks.values().map(|timeline| timeline.releases.len()).sum();
         assert_eq!(kept, blame.releases);
-        assert!(blame.locks.values().all(|timeline| timeline.acquired.len() <= MOST_TASKS));
+        let kept: usize = blame.locks.values().map(|timeline| timeline.acquired.len()).sum();
+        assert_eq!(kept, blame.acquisitions);
     }
 
     proptest! {

@@ -11,11 +11,12 @@ mod keys;
 mod known;
 mod names;
 mod records;
+mod settle;
 mod waits;
 
 use std::sync::Arc;
 
-use probe_ebpf::{Op, OpHead, OpenWait, op_flags};
+use probe_ebpf::{Op, OpHead, op_flags};
 
 use attribution::{Attribution, Candidate, Charged, is_below};
 use blame::{Blame, Holder};
@@ -29,11 +30,12 @@ pub(crate) use known::{KnownOps, Meaning, Place, Places};
 pub(crate) use names::MANY;
 use names::Names;
 pub use names::{Resolver, TOLD_APART, TypeText};
-use records::{OpAt, Record, Released, frames, read, read_op};
-use waits::{Segment, Settled, Settler};
+use records::{OpAt, Record, Released, read, read_op};
+pub use settle::Open;
+use waits::{Settled, Settler};
 
 use crate::{
-    catalog::Role,
+    catalog::{self, Role},
     placement::{Plan, Site},
     target::Layout,
 };
@@ -261,9 +263,8 @@ impl<R: Resolver> Decoder<R> {
             Some(Record::Wait(wait)) => {
                 // It was hit where it began, where it parked, and where it ended.
                 self.seen.add(1, 3);
-                self.segment(&wait, sink);
+                self.segment(&wait);
             }
-            Some(Record::Rewait { task, ts_ns }) => self.settler.rewait(task, ts_ns),
             Some(Record::OpOfWait(op)) => self.op_of_wait(&op, sink),
             Some(Record::Release(release)) => {
                 self.seen.add(1, 1);
@@ -272,42 +273,6 @@ impl<R: Resolver> Decoder<R> {
             Some(Record::OpStack(head, frames)) => self.op_stack(&head, &frames, sink),
             None => self.malformed += 1,
         }
-    }
-
-    /// Hands over the waits that are surely over by `now_ns` (CLOCK_MONOTONIC).
-    pub fn settle(&mut self, now_ns: u64, sink: &mut impl Sink) {
-        self.names.look_ahead();
-        let mut over = std::mem::take(&mut self.over);
-        self.settler.settle(now_ns, |settled| over.push(settled));
-        self.deliver(over, sink);
-        for late in self.attribution.give_up(now_ns) {
-            self.charge(late, None, sink);
-        }
-    }
-
-    /// Hands over every wait that has ended; nothing more will come.
-    pub fn finish(&mut self, sink: &mut impl Sink) {
-        let mut over = std::mem::take(&mut self.over);
-        self.settler.finish(|settled| over.push(settled));
-        self.deliver(over, sink);
-        for late in self.attribution.give_up(u64::MAX) {
-            self.charge(late, None, sink);
-        }
-    }
-
-    /// A wait that has begun and not ended at `now_ns`.
-    pub fn open_wait(&mut self, task: u64, open: &OpenWait, now_ns: u64, sink: &mut impl Sink) {
-        let Some(site) = self.sites.get(open.site as usize) else { return };
-        if site.is_go && open.parks == 0 {
-            return;
-        }
-        let count = (open.frame_count as usize).min(open.frames.len());
-        let frames = frames(&open.frames[..count], open.caller);
-        let Some(at) = self.names.lock(site, open.object, &frames) else { return };
-        let began = self.settler.began(task).unwrap_or(open.start_ns).min(open.start_ns);
-        let ns = now_ns.saturating_sub(began);
-        let (lock, stack, mode) = (at.lock, at.place.stack, at.place.mode);
-        sink.open_wait(&WaitEvent { lock, stack, mode, task: open.goid, start_ns: began, ns });
     }
 
     /// What the record that was decoded last and those like it mean, for who counts
@@ -391,60 +356,6 @@ impl<R: Resolver> Decoder<R> {
         Some(map)
     }
 
-    fn segment(&mut self, wait: &probe_ebpf::Wait, sink: &mut impl Sink) {
-        let Some(site) = self.sites.get(wait.site as usize) else {
-            self.malformed += 1;
-            return;
-        };
-        let count = (wait.frame_count as usize).min(wait.frames.len());
-        let frames = frames(&wait.frames[..count], wait.caller);
-        let Some(at) = self.names.lock(site, wait.object, &frames) else {
-            self.other_waits += 1;
-            return;
-        };
-        let segment = Segment {
-            lock: at.lock,
-            address: at.address,
-            mode: at.place.mode,
-            place: at.place,
-            goid: wait.goid,
-            start_ns: wait.start_ns,
-            end_ns: wait.end_ns,
-            continued: wait.aux != 0,
-        };
-        self.blame.acquired(at.address, wait.task, wait.end_ns);
-        let mut over = std::mem::take(&mut self.over);
-        self.settler.segment(wait.task, segment, |settled| over.push(settled));
-        self.deliver(over, sink);
-    }
-
-    /// Tells waits that are over, and brings them together with their operations.
-    fn deliver(&mut self, mut over: Vec<Settled>, sink: &mut impl Sink) {
-        for wait in over.drain(..) {
-            let whole = &wait.whole;
-            let (lock, stack, mode) = (whole.lock, whole.place.stack, whole.mode);
-            let (task, start_ns) = (whole.goid, whole.start_ns);
-            sink.wait(&WaitEvent { lock, stack, mode, task, start_ns, ns: wait.ns() });
-            let parts = self.blame.charge(whole.address, whole.start_ns, whole.end_ns, |ns| {
-                sink.hold(lock, ns);
-            });
-            let inside = self.attribution.take_inside(&wait);
-            let charged = Charged { wait, parts };
-            if let Some(operation) = inside.filter(|it| self.is_inside(&charged.wait, it)) {
-                self.charge(charged, operation.key, sink);
-                continue;
-            }
-            let (found, late) = self.attribution.wait(charged);
-            if let Some((charged, operation)) = found {
-                self.charge_if_below(charged, operation, sink);
-            }
-            if let Some(late) = late {
-                self.charge(late, None, sink);
-            }
-        }
-        self.over = over;
-    }
-
     fn op_of_wait(&mut self, op: &OpAt<'_>, sink: &mut impl Sink) {
         let key = self.map_key(&op.head, op.key);
         let candidate = Candidate { key, frames: op.frames.to_vec(), site: op.head.site };
@@ -485,14 +396,19 @@ impl<R: Resolver> Decoder<R> {
         }
         let place = &wait.whole.place;
         let waiter = self.names.actor(place.stack, key);
-        // Only writers let go of the Mutex that is an RWMutex's first field, and readers' sites
-        // say what they are. By the lock and not by the stack, of which there may be little.
-        let writers = (*place.kind == *names::RWMUTEX).then_some(Mode::Write);
+        // Only writers let go of the Mutex that is an RWMutex's first field, and readers'
+        // sites say what they are; whoever has a file descriptor has it as those want it who wait. By
+        // the lock and not by the stack, of which there may be little.
+        let mode = match &*place.kind {
+            names::RWMUTEX => Some(Mode::Write),
+            catalog::FD_MUTEX => place.mode,
+            _ => None,
+        };
         for part in &parts {
             sink.blame(&BlameEvent {
                 lock: wait.whole.lock,
                 holder: part.holder.actor,
-                holder_mode: part.holder.mode.or(writers.filter(|_| part.holder.is_seen())),
+                holder_mode: part.holder.mode.or(mode.filter(|_| part.holder.is_seen())),
                 holder_task: part.holder.goid,
                 waiter,
                 start_ns: wait.whole.start_ns,

@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    hash::{Hash, Hasher},
+    hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -146,15 +146,17 @@ pub(super) struct WaitPlace {
     /// What the lock is called.
     pub(super) kind: Arc<str>,
     /// Where in the lock that lies what is waited for, bytes.
-    offset: u64,
+    pub(super) offset: u64,
     /// How many of the innermost frames are the runtime's own.
-    skip: usize,
+    pub(super) skip: usize,
     /// In which way the lock is wanted.
     pub(super) mode: Option<Mode>,
     /// The frames without those.
     pub(super) stack: StackId,
     /// Which of the frames is the innermost of the program's own.
     pub(super) taker: Option<usize>,
+    /// Stands for the frames from there on: two waits of one call have the same.
+    pub(super) origin: u64,
     /// Return addresses, innermost first.
     pub(super) frames: Box<[u64]>,
 }
@@ -438,7 +440,9 @@ impl<R: Resolver> Names<R> {
         let functions: Vec<_> = frames.iter().map(|&frame| self.function(frame)).collect();
         let own = catalog::own_function(functions.iter().map(|it| &**it));
         let taker = own.filter(|own| *own >= skip);
-        Some(WaitPlace { kind, offset, skip, mode, stack, taker, frames: frames.into() })
+        let origin =
+            foldhash::fast::FixedState::default().hash_one(&frames[taker.unwrap_or(skip)..]);
+        Some(WaitPlace { kind, offset, skip, mode, stack, taker, origin, frames: frames.into() })
     }
 
     /// Which lock a Go semaphore belongs to, told by the function that entered the
@@ -462,7 +466,13 @@ impl<R: Resolver> Names<R> {
         let callers = callers.map(|frame| self.function(*frame));
         let inside = (user.kind == MUTEX).then(|| catalog::mutex_inside(callers)).flatten();
         let kind = inside.unwrap_or(user.kind);
-        Some((kind.into(), user.offset, depth + 1, user.mode))
+        let mode = if user.kind == catalog::FD_MUTEX {
+            let wanted_by = frames.get(depth + 2).map(|frame| self.innermost(*frame));
+            wanted_by.and_then(|function| catalog::fd_mode(&function))
+        } else {
+            user.mode
+        };
+        Some((kind.into(), user.offset, depth + 1, mode))
     }
 
     /// Whether the lock is an RWMutex, which its first field, a Mutex, stands for; the

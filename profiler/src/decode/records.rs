@@ -5,15 +5,13 @@
 
 use probe_ebpf::{
     CombinedLongOp, CombinedOp, LIVE_FRAMES, LiveFrame, LongOp, MAX_FRAMES, MadeAt, OpHead,
-    OpOfWait, OpStack, Release, Rewait, ShortOp, Wait, record_kind,
+    OpOfWait, OpStack, Release, ShortOp, Wait, record_kind,
 };
 
 /// A record of any kind but an operation.
 pub(super) enum Record<'a> {
     /// A finished wait.
     Wait(Wait),
-    /// The wait recorded last goes on.
-    Rewait { task: u64, ts_ns: u64 },
     /// An operation that a wait belongs to.
     OpOfWait(OpAt<'a>),
     /// A lock is let go.
@@ -95,9 +93,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
         }
         record_kind::OP_STACK if bytes.len() >= size_of::<OpStack>() => op_stack(bytes),
         record_kind::WAIT if bytes.len() >= size_of::<Wait>() => Some(Record::Wait(wait(bytes)?)),
-        record_kind::REWAIT if bytes.len() >= size_of::<Rewait>() => {
-            Some(Record::Rewait { ts_ns: u64_at(bytes, 8)?, task: u64_at(bytes, 16)? })
-        }
         _ => None,
     }
 }
@@ -234,14 +229,15 @@ fn wait(bytes: &[u8]) -> Option<Wait> {
     }
     Some(Wait {
         kind: bytes[0],
-        pad: [0; 3],
+        part: bytes[1],
+        pad: [0; 2],
         site: u32_at(bytes, 4)?,
         start_ns: u64_at(bytes, 8)?,
         end_ns: u64_at(bytes, 16)?,
         task: u64_at(bytes, 24)?,
         goid: u64_at(bytes, 32)?,
         object: u64_at(bytes, 40)?,
-        aux: u64_at(bytes, 48)?,
+        wait_ns: u64_at(bytes, 48)?,
         caller: u64_at(bytes, 56)?,
         frame_count: u32_at(bytes, 64)?,
         tid: u32_at(bytes, 68)?,
@@ -299,6 +295,7 @@ mod tests {
         let mut bytes = vec![0_u8; size_of::<Wait>()];
         bytes[0] = record_kind::WAIT;
         for (offset, byte) in [
+            (1, 12),
             (4, 1),
             (8, 2),
             (16, 3),
@@ -323,13 +320,14 @@ mod tests {
                 wait.task,
                 wait.goid,
                 wait.object,
-                wait.aux,
+                wait.wait_ns,
                 wait.caller,
                 wait.frame_count,
                 wait.tid,
-                wait.frames[0]
+                wait.frames[0],
+                wait.part
             ),
-            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
         );
     }
 }

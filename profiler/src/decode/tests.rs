@@ -7,7 +7,7 @@ use probe_ebpf::{
     Release, ShortOp, Wait, key_kind, record_kind,
 };
 
-use super::*;
+use super::{records::frames, *};
 use crate::{
     catalog::{KeyFormat, Role},
     placement::{Cost, Program, Site},
@@ -87,6 +87,7 @@ struct Seen {
     counts: Vec<u64>,
     unreadable: Vec<Option<Unreadable>>,
     waits: Vec<(LockId, StackId, u64)>,
+    modes: Vec<Option<Mode>>,
     op_stacks: Vec<StackId>,
     open: Vec<(LockId, u64)>,
     key_waits: Vec<(LockId, Vec<u8>, u64)>,
@@ -114,6 +115,7 @@ impl Sink for Seen {
     }
     fn wait(&mut self, wait: &WaitEvent) {
         self.waits.push((wait.lock, wait.stack, wait.ns));
+        self.modes.push(wait.mode);
     }
     fn key_wait(&mut self, lock: LockId, key: &MapKey, ns: u64) {
         self.key_waits.push((lock, key.key.bytes.to_vec(), ns));
@@ -177,6 +179,10 @@ fn decoder() -> Decoder<Code> {
         (11, "main.main"),
         (12, "sync.(*Mutex).unlockSlow"),
         (13, "unicode.init"),
+        (22, "internal/poll.runtime_Semacquire"),
+        (23, "internal/poll.(*fdMutex).rwlock"),
+        (26, "sync.runtime_SemacquireRWMutex"),
+        (24, "internal/poll.(*FD).writeLock in internal/poll.(*FD).Write"),
     ];
     Decoder::new(&plan, Code(code.into()))
 }
@@ -230,7 +236,7 @@ fn wait_bytes(site: u32, object: u64, stack: &[u64], start_ns: u64, end_ns: u64)
     let mut bytes = vec![record_kind::WAIT, 0, 0, 0];
     bytes.extend(site.to_le_bytes());
     let caller = stack.get(1).copied().unwrap_or(0);
-    for word in [start_ns, end_ns, 77, 7, object, 0, caller] {
+    for word in [start_ns, end_ns, 77, 7, object, start_ns, caller] {
         bytes.extend(word.to_le_bytes());
     }
     bytes.extend((stack.len() as u32).to_le_bytes());
@@ -467,6 +473,82 @@ fn semaphores_become_locks() {
     assert_eq!(locks, expected);
     assert_eq!(definitions.stacks[&0], [350, 450], "the runtime's inside is left out");
     assert_eq!(definitions.locks[&0].label.as_deref(), Some("main.get"));
+}
+
+#[test]
+fn who_queues_for_a_file_descriptor_waits_for_whoever_has_it() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let stack = [150, 2250, 2350, 2450, 450, 1150];
+    decoder.record(&wait_bytes(1, 0x900c, &stack, 10, 50), &mut seen);
+    decoder.record(&release_bytes_from([2349, 2450], 8, 0x900c, 48, b"X"), &mut seen);
+    decoder.finish(&mut seen);
+    assert_eq!((seen.waits.len(), decoder.other_waits), (1, 0));
+    let definitions = decoder.definitions();
+    let lock = &definitions.locks[&0];
+    assert_eq!((&*lock.kind, lock.address), ("internal/poll.fdMutex", Some(0x900c)));
+    assert_eq!(lock.label.as_deref(), Some("main.get"));
+    assert_eq!(seen.modes, [Some(Mode::Write)]);
+    assert_eq!(seen.holder_modes, [Some(Mode::Write)]);
+}
+
+/// A writer's wait for other writers and the one for readers, made by one call.
+#[test]
+fn a_writers_two_waits_are_one_with_one_key() {
+    for order in [[0, 1], [1, 0]] {
+        let (mut decoder, mut seen) = (decoder(), Seen::default());
+        let mut parts = [
+            wait_bytes(1, 0xa004, &[150, 250, 350, 550, 450, 1150], 10, 50),
+            wait_bytes(1, 0xa008, &[150, 2650, 560, 450, 1150], 52, 90),
+        ];
+        parts[1][1] = 1;
+        parts[1][48..56].copy_from_slice(&10_u64.to_le_bytes());
+        for at in order {
+            decoder.record(&parts[at], &mut seen);
+        }
+        decoder.record(&after_wait_bytes(77, 90, b"Y", &[850, 455, 1150]), &mut seen);
+        decoder.finish(&mut seen);
+        assert_eq!(seen.waits.iter().map(|it| it.2).collect::<Vec<_>>(), [80]);
+        assert_eq!(seen.modes, [Some(Mode::Write)]);
+        assert_eq!(seen.key_waits, [(0, b"Y".to_vec(), 80)]);
+        // The same of another call's.
+        let mut other = wait_bytes(1, 0xa008, &[150, 2650, 560, 460, 1150], 152, 190);
+        other[1] = 1;
+        other[48..56].copy_from_slice(&110_u64.to_le_bytes());
+        let first = wait_bytes(1, 0xa004, &[150, 250, 350, 550, 450, 1150], 110, 150);
+        [first, other].iter().for_each(|it| decoder.record(it, &mut seen));
+        decoder.finish(&mut seen);
+        assert_eq!(seen.waits.iter().map(|it| it.2).collect::<Vec<_>>(), [80, 40, 38]);
+    }
+}
+
+#[test]
+fn a_wait_that_goes_on_is_told_as_a_whole_and_not_as_one_that_ended() {
+    let (mut decoder, mut seen) = (decoder(), Seen::default());
+    let stack = [150, 250, 350, 450];
+    let mut frames = [0; MAX_FRAMES];
+    frames[..4].copy_from_slice(&[149, 250, 350, 450]);
+    let again = probe_ebpf::OpenWait {
+        site: 1,
+        frame_count: 4,
+        start_ns: 60,
+        entered_ns: 60,
+        wait_ns: 10,
+        part: 1,
+        window: 1,
+        goid: 7,
+        object: 0x9004,
+        caller: 250,
+        parks: 1,
+        frames,
+    };
+    let nothing = probe_ebpf::OpenWait { parks: 0, ..again };
+    let later = probe_ebpf::OpenWait { wait_ns: 101, ..again };
+    decoder.record(&wait_bytes(1, 0x9004, &stack, 10, 50), &mut seen);
+    let open = Open::new(100, [(77, again), (78, nothing), (79, later)].into_iter());
+    decoder.settle_with(&open, u64::MAX, &mut seen);
+    assert_eq!((seen.waits.len(), &seen.open[..]), (0, &[(0, 90)][..]));
+    decoder.settle_with(&Open::default(), u64::MAX, &mut seen);
+    assert_eq!(seen.waits.iter().map(|it| it.2).collect::<Vec<_>>(), [40]);
 }
 
 #[test]

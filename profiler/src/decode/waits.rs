@@ -1,19 +1,29 @@
 //! Parks to waits: a goroutine that is woken without getting the lock parks
 //! again, and all its parks are one wait.
 //!
-//! In: segments (one park each) and the news that a task parks again. Out: waits
-//! that are over. A wait is held back for [`GRACE_NS`], in which such news arrives.
-//! A wait that can have one park only is held back, too: meanwhile arrives what other
-//! CPUs have to say of its lock.
+//! In: segments (one park each), and which waits go on. Out: waits that are over. The
+//! kernel side says of each park which wait of the task it is of, and those of one are
+//! joined in whatever order they come: what two CPUs say is not in the order of time. A
+//! wait is over once the same task is seen in a later one, or where the table of open
+//! waits does not have it. It is held back for [`GRACE_NS`] all the same, in which other
+//! CPUs' news of its lock arrives.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
-use super::{LockId, Mode, names::WaitPlace};
+use super::{LockId, Mode, blame::Blame, names::WaitPlace};
+use crate::catalog;
 
-/// How long after a park's end the same goroutine may be found to park again for
-/// the same lock: it must be scheduled, spin, and enter the runtime, ns.
+/// From a moment up to which all rings have been read to the end of waits that are surely
+/// known as a whole, ns: a probe may be preempted between the clock and the ring, and the
+/// goroutine between two parks.
 const GRACE_NS: u64 = 50_000_000;
+/// From being woken to waiting again, where one call does so and does not say it, ns: a few
+/// instructions and the rest of two probes.
+const RETRY_NS: u64 = 5_000;
 
 /// One park.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +38,35 @@ pub(super) struct Segment {
     pub(super) goid: u64,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
-    /// Not the wait's first park.
-    pub(super) continued: bool,
+    /// When the whole wait began, ns: its name among the task's.
+    pub(super) wait_ns: u64,
+    /// How many parks of it ended before.
+    pub(super) part: u8,
+}
+
+impl Segment {
+    /// When that began what is known by this park: the whole wait, where it is the first. Of
+    /// the others, the earlier ones may have been lost.
+    fn begin_ns(&self) -> u64 {
+        if self.part == 0 { self.wait_ns.min(self.start_ns) } else { self.start_ns }
+    }
+
+    /// Whether both are of one wait. A writer's two waits, for other writers and for readers,
+    /// are of one where one call made them.
+    fn is_of(&self, other: &Self) -> bool {
+        (self.wait_ns, self.lock, self.mode) == (other.wait_ns, other.lock, other.mode)
+            && self.place.origin == other.place.origin
+    }
+
+    /// Whether the same call waits again: `func (mu *fdMutex) rwlock`
+    /// (src/internal/poll/fd_mutex.go) enters the semaphore each time as if it were the first.
+    fn retries(&self, before: &Self, task: u64, blame: &Blame) -> bool {
+        let gap = self.start_ns.checked_sub(before.end_ns);
+        *self.place.kind == *catalog::FD_MUTEX
+            && Segment { wait_ns: before.wait_ns, ..self.clone() }.is_of(before)
+            && gap.is_some_and(|gap| gap <= RETRY_NS)
+            && !blame.has_released(self.address, task, before.end_ns..=self.start_ns)
+    }
 }
 
 /// A whole wait.
@@ -47,170 +84,127 @@ impl Settled {
     }
 }
 
+/// Waits that go on: the task, and when the whole began, ns.
+pub(super) type GoOn = HashSet<(u64, u64)>;
+
 #[derive(Default)]
 pub(super) struct Settler {
-    pending: HashMap<u64, Pending>,
+    /// Waits of each task, in the order of time.
+    tasks: HashMap<u64, VecDeque<Pending>>,
+    /// The ends of those of which a later one of the same task is known, ns, and the task.
+    over: BinaryHeap<Reverse<(u64, u64)>>,
 }
 
 struct Pending {
-    segment: Option<Segment>,
-    /// When the task was last seen to park again, ns; 0: never.
-    parked_again_ns: u64,
-}
-
-impl Pending {
-    fn goes_on(&self) -> bool {
-        self.segment.as_ref().is_none_or(|segment| self.parked_again_ns >= segment.end_ns)
-    }
-
-    fn settled(&mut self, task: u64) -> Option<Settled> {
-        self.segment.take().map(|whole| Settled { task, whole })
-    }
+    /// All parks that have come, as one.
+    whole: Segment,
+    /// When the newest of them began, ns.
+    newest_ns: u64,
+    /// A later wait of the task is known.
+    is_over: bool,
 }
 
 impl Settler {
     /// A park of `task` ended.
-    pub(super) fn segment(
+    pub(super) fn segment(&mut self, task: u64, segment: Segment) {
+        let Self { tasks, over } = self;
+        let waits = tasks.entry(task).or_default();
+        let first = waits.partition_point(|other| other.whole.start_ns < segment.wait_ns);
+        let mut its = waits.range_mut(first..).take_while(|it| it.whole.wait_ns == segment.wait_ns);
+        if let Some(known) = its.find(|it| it.whole.is_of(&segment)) {
+            let (before, is_over) = (known.whole.end_ns, known.is_over);
+            known.join(segment);
+            if is_over && known.whole.end_ns != before {
+                over.push(Reverse((known.whole.end_ns, task)));
+            }
+            return;
+        }
+        let (newest_ns, begin_ns) = (segment.start_ns, segment.begin_ns());
+        let whole = Segment { start_ns: begin_ns, ..segment };
+        let at = waits.partition_point(|other| other.whole.start_ns < begin_ns);
+        waits.insert(at, Pending { whole, newest_ns, is_over: false });
+        // All but the last one are known to be over: it itself, or the one before it.
+        let before_last = if at + 1 < waits.len() { Some(at) } else { at.checked_sub(1) };
+        if let Some(known) = before_last.and_then(|at| waits.get_mut(at)) {
+            known.is_over = true;
+            over.push(Reverse((known.whole.end_ns, task)));
+        }
+    }
+
+    /// Delivers what is over, by what has come from all CPUs up to `until_ns`.
+    pub(super) fn settle(
         &mut self,
-        task: u64,
-        segment: Segment,
+        until_ns: u64,
+        blame: &Blame,
         mut deliver: impl FnMut(Settled),
     ) {
-        let pending =
-            self.pending.entry(task).or_insert(Pending { segment: None, parked_again_ns: 0 });
-        match &mut pending.segment {
-            Some(first) if segment.continued && first.lock == segment.lock => {
-                first.start_ns = first.start_ns.min(segment.start_ns);
-                first.end_ns = first.end_ns.max(segment.end_ns);
-            }
-            _ => {
-                if let Some(settled) = pending.settled(task) {
-                    deliver(settled);
-                }
-                pending.segment = Some(segment);
+        while let Some(&Reverse((end_ns, task))) = self.over.peek()
+            && end_ns.saturating_add(GRACE_NS) <= until_ns
+        {
+            self.over.pop();
+            let Some(waits) = self.tasks.get_mut(&task) else { continue };
+            // None where a park came that ended later.
+            let at = waits.iter().position(|it| it.is_over && it.whole.end_ns == end_ns);
+            let Some(at) = at else { continue };
+            let Some(Pending { whole, .. }) = waits.remove(at) else { continue };
+            match waits.get_mut(at).map(|next| &mut next.whole) {
+                Some(next) if next.retries(&whole, task, blame) => next.start_ns = whole.start_ns,
+                _ => deliver(Settled { task, whole }),
             }
         }
     }
 
-    /// `task` parks again: its last park was not the end.
-    pub(super) fn rewait(&mut self, task: u64, ts_ns: u64) {
-        let pending =
-            self.pending.entry(task).or_insert(Pending { segment: None, parked_again_ns: 0 });
-        pending.parked_again_ns = pending.parked_again_ns.max(ts_ns);
-    }
-
-    /// When the wait that `task` is in began, where an earlier park of it is known.
-    pub(super) fn began(&self, task: u64) -> Option<u64> {
-        let pending = self.pending.get(&task)?;
-        pending.goes_on().then_some(pending.segment.as_ref()?.start_ns)
-    }
-
-    /// Delivers what can no longer go on.
-    pub(super) fn settle(&mut self, now_ns: u64, mut deliver: impl FnMut(Settled)) {
-        self.pending.retain(|&task, pending| {
-            let segment = pending.segment.as_ref();
-            let last = segment.map_or(pending.parked_again_ns, |segment| segment.end_ns);
-            // A task whose first park was never seen must not stay for ever.
-            let over = if pending.segment.is_some() { !pending.goes_on() } else { true };
-            if !over || last.saturating_add(GRACE_NS) > now_ns {
-                return true;
+    /// The same, and the newest of each task where it does not go on.
+    pub(super) fn settle_newest(
+        &mut self,
+        until_ns: u64,
+        go_on: &GoOn,
+        blame: &Blame,
+        mut deliver: impl FnMut(Settled),
+    ) {
+        self.settle(until_ns, blame, &mut deliver);
+        self.tasks.retain(|&task, waits| {
+            let is_done = waits.len() == 1
+                && waits.back().is_some_and(|newest| {
+                    newest.whole.end_ns.saturating_add(GRACE_NS) <= until_ns
+                        && !go_on.contains(&(task, newest.whole.wait_ns))
+                });
+            if is_done && let Some(newest) = waits.pop_back() {
+                deliver(Settled { task, whole: newest.whole });
             }
-            if let Some(settled) = pending.settled(task) {
-                deliver(settled);
-            }
-            false
+            !waits.is_empty()
         });
     }
 
-    /// Delivers everything that ended.
-    pub(super) fn finish(&mut self, mut deliver: impl FnMut(Settled)) {
-        for (task, mut pending) in self.pending.drain() {
-            if !pending.goes_on()
-                && let Some(settled) = pending.settled(task)
-            {
-                deliver(settled);
+    /// Delivers everything that ended; nothing more will come.
+    pub(super) fn finish(&mut self, go_on: &GoOn, blame: &Blame, mut deliver: impl FnMut(Settled)) {
+        self.settle(u64::MAX, blame, &mut deliver);
+        for (task, waits) in self.tasks.drain() {
+            for Pending { whole, .. } in waits {
+                if !go_on.contains(&(task, whole.wait_ns)) {
+                    deliver(Settled { task, whole });
+                }
             }
         }
+    }
+}
+
+impl Pending {
+    /// Takes in another park of the same wait.
+    fn join(&mut self, segment: Segment) {
+        let (start_ns, end_ns) = (segment.begin_ns(), segment.end_ns);
+        let whole = &mut self.whole;
+        let (start_ns, end_ns) = (whole.start_ns.min(start_ns), whole.end_ns.max(end_ns));
+        // What the task does next, it does where it waited last.
+        if segment.start_ns > self.newest_ns {
+            self.newest_ns = segment.start_ns;
+            *whole = segment;
+        }
+        (whole.start_ns, whole.end_ns) = (start_ns, end_ns);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn park(start_ns: u64, end_ns: u64, continued: bool) -> Segment {
-        Segment {
-            lock: 1,
-            address: 0xc000,
-            mode: None,
-            place: Arc::default(),
-            goid: 9,
-            start_ns,
-            end_ns,
-            continued,
-        }
-    }
-
-    fn settle(settler: &mut Settler, now_ns: u64) -> Vec<u64> {
-        let mut waits = Vec::new();
-        settler.settle(now_ns, |settled| waits.push(settled.ns()));
-        waits
-    }
-
-    #[test]
-    fn one_park_is_one_wait_after_the_grace() {
-        let mut settler = Settler::default();
-        settler.segment(7, park(100, 400, false), |_| panic!("too early"));
-        assert!(settle(&mut settler, 500).is_empty());
-        assert_eq!(settle(&mut settler, 400 + GRACE_NS), [300]);
-        assert!(settle(&mut settler, u64::MAX).is_empty());
-    }
-
-    #[test]
-    fn parks_of_one_wait_are_joined_with_the_gap_between_them() {
-        let mut settler = Settler::default();
-        settler.segment(7, park(100, 400, false), |_| panic!("too early"));
-        settler.rewait(7, 450);
-        assert!(settle(&mut settler, u64::MAX - 1).is_empty(), "it goes on");
-        assert_eq!(settler.began(7), Some(100));
-        settler.segment(7, park(450, 900, true), |_| panic!("too early"));
-        assert_eq!(settle(&mut settler, 900 + GRACE_NS), [800]);
-    }
-
-    #[test]
-    fn the_news_may_come_before_the_park_it_is_about() {
-        let mut settler = Settler::default();
-        settler.rewait(7, 450);
-        settler.segment(7, park(100, 400, false), |_| panic!("too early"));
-        assert!(settle(&mut settler, 400 + GRACE_NS).is_empty());
-        settler.segment(7, park(450, 900, true), |_| panic!("too early"));
-        assert_eq!(settle(&mut settler, 900 + GRACE_NS), [800]);
-    }
-
-    #[test]
-    fn a_new_wait_settles_the_one_before() {
-        let mut settler = Settler::default();
-        settler.segment(7, park(100, 400, false), |_| panic!("too early"));
-        let mut waits = Vec::new();
-        settler.segment(7, park(500, 600, false), |settled| waits.push(settled.ns()));
-        assert_eq!(waits, [300]);
-        settler.finish(|settled| waits.push(settled.ns()));
-        assert_eq!(waits, [300, 100]);
-    }
-
-    #[test]
-    fn a_wait_that_goes_on_at_the_end_is_not_a_finished_one() {
-        let mut settler = Settler::default();
-        settler.segment(7, park(100, 400, false), |_| panic!("too early"));
-        settler.rewait(7, 450);
-        settler.finish(|_| panic!("it goes on"));
-    }
-
-    #[test]
-    fn news_without_a_park_is_forgotten() {
-        let mut settler = Settler::default();
-        settler.rewait(7, 450);
-        settle(&mut settler, 450 + GRACE_NS);
-        assert!(settler.pending.is_empty());
-    }
-}
+mod property;
+#[cfg(test)]
+mod tests;

@@ -296,8 +296,20 @@ impl OpenWaits<'_> {
     /// Forgets them all, which fails for none but those that end meanwhile.
     pub fn clear(&mut self) {
         let tasks: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
+        self.forget(&tasks);
+    }
+
+    /// Forgets beginnings that have come to nothing so far. Where no further ones are told,
+    /// the next wait of the same task would be taken for theirs.
+    pub fn clear_unparked(&mut self) {
+        let tasks: Vec<u64> =
+            self.iter().filter(|(_, open)| open.parks == 0).map(|(task, _)| task).collect();
+        self.forget(&tasks);
+    }
+
+    fn forget(&mut self, tasks: &[u64]) {
         for task in tasks {
-            let _ = self.0.remove(&task);
+            let _ = self.0.remove(task);
         }
     }
 
@@ -386,6 +398,7 @@ fn map_fd(map: &Map) -> Option<i32> {
     let (Map::Array(data)
     | Map::PerCpuArray(data)
     | Map::HashMap(data)
+    | Map::LruHashMap(data)
     | Map::RingBuf(data)
     | Map::ArrayOfMaps(data)
     | Map::ProgramArray(data)) = map

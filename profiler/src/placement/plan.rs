@@ -369,7 +369,9 @@ fn place(
 }
 
 fn flags(entry: &Entry) -> u16 {
-    let begins_asleep = entry.role == Role::WaitBegin && matches!(entry.point, Point::CallTo(_));
+    // A native lock's function is only entered to wait, as far as is known.
+    let begins_asleep = entry.role == Role::Acquire
+        || entry.role == Role::WaitBegin && matches!(entry.point, Point::CallTo(_));
     let by_itself = matches!(entry.role, Role::Map(op) if !op.is_asked_for());
     // A writer lets each reader in that waits, one after another.
     let wakes_many = entry.mode == Some(catalog::Mode::Write);

@@ -31,7 +31,7 @@ use super::{
     windows::{self, Attached},
 };
 use crate::{
-    decode::{BlameEvent, Decoder, MapKey, Seen, Sink, Unreadable, WaitEvent},
+    decode::{BlameEvent, Decoder, MapKey, Open, Seen, Sink, Unreadable, WaitEvent},
     kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Shared},
     model::{Builder, Limits, LockId, MapId, Slice, SliceMeta, StackId, Watched},
     placement::Plan,
@@ -88,6 +88,8 @@ pub(super) struct Collector {
     heard: Seen,
     pub(super) cpu_ns: Option<u64>,
     began: Instant,
+    /// When the target was last seen alive, CLOCK_MONOTONIC ns.
+    pub(super) alive_ns: u64,
     slice_began: Instant,
     clock: Clock,
     malformed: u64,
@@ -211,6 +213,7 @@ impl Collector {
             heard: Seen::default(),
             cpu_ns,
             began: now,
+            alive_ns: monotonic_ns(),
             slice_began: now,
             clock: Clock::set(),
             malformed: 0,
@@ -338,6 +341,10 @@ impl Collector {
 
     /// Looks after the target; whether it has ended.
     fn check(&mut self, updates: &UnboundedSender<Update>) -> Result<bool, ()> {
+        let now_ns = monotonic_ns();
+        if self.decoder.resolver().target.is_alive() {
+            self.alive_ns = now_ns;
+        }
         if self.command.is_some() {
             return self.look_after(updates);
         }
@@ -368,7 +375,11 @@ impl Collector {
     }
 
     pub(super) fn drain(&mut self) -> usize {
+        let began_ns = monotonic_ns();
         let taken = self.rings.drain(&mut self.decoder, &mut self.tally);
+        if !self.rings.is_behind() {
+            self.decoder.settle(began_ns, &mut self.tally);
+        }
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -396,13 +407,13 @@ impl Collector {
 
     /// Ends the slice that goes on and sends it.
     pub(super) fn close(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
+        let open = self.open_waits(monotonic_ns());
+        // What had ended by then is in the rings, or was.
+        let until_ns = monotonic_ns();
+        self.drain();
         self.gather();
         self.flush();
-        let now_ns = monotonic_ns();
-        self.decoder.settle(now_ns, &mut self.tally);
-        if self.watch.locks.sees_ends() {
-            self.note_open_waits(now_ns);
-        }
+        self.decoder.settle_with(&open, until_ns, &mut self.tally);
         let meta = self.meta();
         let mut slice = self.tally.builder.close(meta);
         self.decoder.define_addresses(addresses(&slice));
@@ -427,12 +438,14 @@ impl Collector {
         updates.send(update).map_err(drop)
     }
 
-    pub(super) fn note_open_waits(&mut self, now_ns: u64) {
-        // Only a picture of the moment: where it cannot be had, the finished waits stand.
-        let Ok(open) = self.kernel.open_waits() else { return };
-        for (task, wait) in open.iter() {
-            self.decoder.open_wait(task, &wait, now_ns, &mut self.tally);
+    /// The waits that went on at this moment.
+    pub(super) fn open_waits(&mut self, at_ns: u64) -> Open {
+        // What is left in the table where ends are not seen may be over.
+        if !self.watch.locks.sees_ends() {
+            return Open::default();
         }
+        // Only a picture of the moment: where it cannot be had, the finished waits stand.
+        self.kernel.open_waits().map_or_else(|_| Open::default(), |it| Open::new(at_ns, it.iter()))
     }
 
     /// What the slice says of itself, and the beginning of the next.
@@ -496,16 +509,17 @@ impl Collector {
     }
 
     fn end(mut self, reason: Reason, updates: &UnboundedSender<Update>) {
-        let now_ns = monotonic_ns();
-        if reason != Reason::TargetEnded && self.is_watching() {
-            self.note_open_waits(now_ns);
+        // A process that has ended takes its waits with it, and leaves them in the table.
+        let has_ended = reason == Reason::TargetEnded;
+        let open = self.open_waits(if has_ended { self.alive_ns } else { monotonic_ns() });
+        if !has_ended && self.is_watching() {
             self.last_windows();
         }
         let detach = self.detach();
         while self.drain() > 0 {}
         self.gather();
         self.flush_last();
-        self.decoder.finish(&mut self.tally);
+        self.decoder.finish_with(&open, &mut self.tally);
         // The receiver may have gone; then nobody wants to know.
         if self.is_watching() {
             self.note_expected();

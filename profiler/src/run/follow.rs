@@ -60,6 +60,8 @@ impl Collector {
     /// Ends what is watched: takes the probes out, and closes the slice that goes on.
     pub(super) fn leave_program(&mut self, updates: &UnboundedSender<Update>) -> Result<(), ()> {
         self.drain();
+        // Who waited then waits no more where the program is gone.
+        let open = self.open_waits(self.alive_ns);
         let attachment = self.leave();
         self.drain();
         self.gather();
@@ -73,7 +75,7 @@ impl Collector {
             }
         });
         while rings.discard() > 0 {}
-        self.decoder.finish(&mut self.tally);
+        self.decoder.finish_with(&open, &mut self.tally);
         self.close(updates)?;
         // Where that fails some keys of the new program may be shown wrong at first.
         let _ = self.kernel.forget();

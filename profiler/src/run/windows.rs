@@ -235,6 +235,9 @@ impl Collector {
                     let probes = self.watch.group(kind).hot_probes.take();
                     self.take_out(probes);
                 }
+                if kind == Kind::Locks {
+                    self.settle_waits();
+                }
                 self.settle_window(kind);
                 self.rest(kind, Instant::now() + pause);
             }
@@ -321,9 +324,7 @@ impl Collector {
 
     /// Takes the probes out, tells the window, and decides what is next.
     fn finish_window(&mut self, kind: Kind, before: Spent, cycle_ns: u64, alarm: Option<Alarm>) {
-        if kind == Kind::Locks {
-            self.note_open_waits(monotonic_ns());
-        }
+        let open = (kind == Kind::Locks).then(|| self.open_waits(monotonic_ns()));
         let shut_at = self.watch.group(kind).shut_at;
         let out_ns = if let Some(alarm) = &alarm {
             self.stop(kind, alarm, shut_at)
@@ -331,12 +332,11 @@ impl Collector {
             let probes = self.watch.group(kind).hot_probes.take();
             self.take_out(probes)
         };
-        self.settle_window(kind);
-        if kind == Kind::Locks
-            && let Ok(mut open) = self.kernel.open_waits()
-        {
-            open.clear();
+        if let Some(open) = open {
+            self.decoder.tell_open(&open, &mut self.tally);
+            self.settle_waits();
         }
+        self.settle_window(kind);
         let all_ns = self.spent(kind).since(before).ns;
         let Ended { open_for, before: at_opening, inside_ns } = self.watch.group(kind).last;
         let around_ns = all_ns.saturating_sub(inside_ns) + cycle_ns + out_ns;
@@ -444,6 +444,28 @@ impl Collector {
         let now = Instant::now();
         let (spent, cpu_ns) = (self.spent(kind), self.cpu_ns());
         self.watch.group(kind).shut(now, spent, cpu_ns);
+        if kind == Kind::Locks {
+            self.forget_unparked();
+        }
+    }
+
+    /// Forgets beginnings of waits that have come to nothing: once the gate is shut, none is
+    /// told that would take their place.
+    fn forget_unparked(&mut self) {
+        if let Ok(mut table) = self.kernel.open_waits() {
+            table.clear_unparked();
+        }
+    }
+
+    /// Once no end of a wait is seen any more: what has come is all there is of those that
+    /// began, and what is left in the table would be taken for others'.
+    fn settle_waits(&mut self) {
+        while self.drain() > 0 {}
+        self.gather();
+        self.decoder.settle_all(&mut self.tally);
+        if let Ok(mut table) = self.kernel.open_waits() {
+            table.clear();
+        }
     }
 
     /// Takes in what a window has told, and ends it.
@@ -515,6 +537,7 @@ impl Collector {
         for kind in Kind::ALL {
             set_gate(&self.shared, kind, 0);
         }
+        self.forget_unparked();
         [self.watch.locks.take(), self.watch.maps.take()]
     }
 
