@@ -23,9 +23,8 @@ pub struct SemaUser {
 const READ: Option<Mode> = Some(Mode::Read);
 const WRITE: Option<Mode> = Some(Mode::Write);
 
-/// A writer waits for other writers on the RWMutex's first field, a Mutex, and lets
-/// them go there.
-const RWMUTEX: [&str; 2] = ["sync.(*RWMutex).Lock", "sync.(*RWMutex).Unlock"];
+/// A writer waits for other writers on the RWMutex's first field, a Mutex.
+const RWMUTEX_LOCK: &str = "sync.(*RWMutex).Lock";
 
 /// What serializes the reads of a file descriptor, and its writes:
 /// fdMutex{state uint64; rsema, wsema uint32}. Both are locks of their own, each known by its
@@ -38,7 +37,7 @@ const USERS: [SemaUser; 7] = [
     // RWMutex{w Mutex; writerSem, readerSem uint32; …}; up to 1.19 through the
     // function that Mutex uses.
     user("sync.runtime_SemacquireMutex", Some("sync.(*RWMutex).RLock"), "sync.RWMutex", 12, READ),
-    user("sync.runtime_SemacquireMutex", Some(RWMUTEX[0]), "sync.RWMutex", 8, WRITE),
+    user("sync.runtime_SemacquireMutex", Some(RWMUTEX_LOCK), "sync.RWMutex", 8, WRITE),
     user("sync.runtime_SemacquireRWMutexR", None, "sync.RWMutex", 12, READ),
     user("sync.runtime_SemacquireRWMutex", None, "sync.RWMutex", 8, WRITE),
     // Mutex{state int32; sema uint32}
@@ -109,10 +108,10 @@ pub fn sema_user(kind: &str, function: &str, caller: &str) -> Option<&'static Se
     USERS.iter().chain(groups).find(is_it)
 }
 
-/// Whether a Mutex that this function takes or lets go is the first field of an
-/// RWMutex, which it stands for.
+/// Whether a Mutex that this function takes is the first field of an RWMutex, which it
+/// stands for.
 pub fn is_of_rwmutex(function: &str) -> bool {
-    RWMUTEX.contains(&function)
+    function == RWMUTEX_LOCK
 }
 
 /// Mutexes that a type of Go's own library has for itself: how the name of the type

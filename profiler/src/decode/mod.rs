@@ -396,8 +396,8 @@ impl<R: Resolver> Decoder<R> {
         }
         let place = &wait.whole.place;
         let waiter = self.names.actor(place.stack, key);
-        // Only writers let go of the Mutex that is an RWMutex's first field, and readers'
-        // sites say what they are; whoever has a file descriptor has it as those want it who wait. By
+        // Only writers let go of the Mutex that is an RWMutex's first field, be it in a TryLock
+        // that finds readers, and readers' sites say what they are; whoever has a file descriptor has it as those want it who wait. By
         // the lock and not by the stack, of which there may be little.
         let mode = match &*place.kind {
             names::RWMUTEX => Some(Mode::Write),
