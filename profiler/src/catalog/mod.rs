@@ -211,21 +211,15 @@ pub struct Entry {
 
 /// Whether `text` matches `pattern`, in which `*` stands for any text.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
+    let Some((before, last)) = pattern.rsplit_once('*') else { return pattern == text };
+    // Most names end in another way, which is soonest seen.
+    let Some(text) = text.strip_suffix(last) else { return false };
+    let mut parts = before.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;
     };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];
     }
     true

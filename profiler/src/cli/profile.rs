@@ -16,7 +16,7 @@ use super::{
 use crate::{
     catalog::{self, Entry},
     findings,
-    kernel::{Attachment, Kernel, LoadOptions, Method},
+    kernel::{Attachment, Kernel, LoadOptions, Loading, Method},
     model::{Limits, Session, summary::Summary},
     placement::{self, Plan},
     report::{self, By, Document, Format},
@@ -120,9 +120,35 @@ pub(super) fn limits(how: &HowArgs) -> Limits {
     Limits { keys_per_map, total_keys: limits.total_keys.max(keys_per_map), ..limits }
 }
 
-/// Plans and attaches; a held command is released.
-pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<Started> {
+/// How to run.
+fn options(how: &HowArgs) -> Options {
+    Options {
+        interval: how.interval.0,
+        duration: how.duration,
+        limits: limits(how),
+        method: how.attach.map(Into::into),
+        ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
+        debug: how.verbose >= 2,
+        max_overhead: how.max_overhead.and_then(MaxOverhead::share),
+        window_period: how.window_period,
+        rings_per_reader: how.rings_per_reader,
+        command: false,
+    }
+}
+
+/// Begins to load the kernel's half, while the target is looked for and read.
+pub(super) fn load(how: &HowArgs) -> Result<Loading> {
     init_log(how.verbose);
+    Ok(Loading::begin(options(how).load_options())?)
+}
+
+/// Plans and attaches; a held command is released.
+pub(super) fn start(
+    loading: Loading,
+    found: Found,
+    choice: &ChoiceArgs,
+    how: &HowArgs,
+) -> Result<Started> {
     let Found { target, mut held } = found;
     let Planned { target, wanted, plan } = match &held {
         Some(held) => launched::plan(held, target, choice, how)?,
@@ -137,20 +163,9 @@ pub(super) fn start(found: Found, choice: &ChoiceArgs, how: &HowArgs) -> Result<
     let name = target.name().to_owned();
     let limits = limits(how);
     let kept = Plan { sites: plan.sites.clone(), ..Plan::default() };
-    let options = Options {
-        interval: how.interval.0,
-        duration: how.duration,
-        limits,
-        method: how.attach.map(Into::into),
-        ring_bytes: how.ring_mib.map_or(0, |mib| mib.next_power_of_two() << 20),
-        debug: how.verbose >= 2,
-        max_overhead: how.max_overhead.and_then(MaxOverhead::share),
-        window_period: how.window_period,
-        rings_per_reader: how.rings_per_reader,
-        command: held.is_some(),
-    };
+    let options = Options { command: held.is_some(), ..options(how) };
     let mut notices: Vec<String> = target.untested().collect();
-    let run = Run::start(target, plan, wanted, options)?;
+    let run = Run::start(loading, target, plan, wanted, options)?;
     if let Some(held) = &mut held {
         held.release()?;
     }
@@ -313,8 +328,9 @@ pub(super) fn profile(
 ) -> Result<ExitCode> {
     block_on(async {
         let mut interrupts = Interrupts::new()?;
+        let loading = load(how)?;
         let found = progress::loading(|| Found::of(target, false))?;
-        let started = start(found, choice, how)?;
+        let started = start(loading, found, choice, how)?;
         let Started { mut run, held, mut session, mut plan, notices, dead_end } = started;
         for notice in &notices {
             out::note(notice);

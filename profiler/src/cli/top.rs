@@ -19,6 +19,7 @@ use super::{
     silence,
 };
 use crate::{
+    kernel::Loading,
     run::{Reason, Update},
     view::Picture,
 };
@@ -28,8 +29,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) fn run(args: &TopArgs) -> Result<ExitCode> {
     must_be_terminal()?;
+    let loading = profile::load(&args.profile.how)?;
     let found = Found::of(&args.profile.target, true)?;
-    watch(found, &args.profile, args.look)
+    watch(loading, found, &args.profile, args.look)
 }
 
 /// For what has no other output.
@@ -43,10 +45,10 @@ pub(super) fn must_be_terminal() -> Result<()> {
 }
 
 /// Shows a target until the user has seen enough.
-fn watch(found: Found, args: &ProfileArgs, look: LookArgs) -> Result<ExitCode> {
+fn watch(loading: Loading, found: Found, args: &ProfileArgs, look: LookArgs) -> Result<ExitCode> {
     profile::block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let mut started = profile::start(found, &args.choice, &args.how)?;
+        let mut started = profile::start(loading, found, &args.choice, &args.how)?;
         let mut view = Viewing::start(look)?;
         let pictures = Pictures::new(&args.how.show);
         let mut ended = None;

@@ -78,8 +78,13 @@ impl Kernel {
         if !emulated.changed.is_empty() {
             return Err(KernelError::Changes { kinds: emulated.changed.join(", ") });
         }
-        let slow = if slow { Some(self.measure(rings, mapprof_slow, &[])?.hit_ns) } else { None };
+        let slow = if slow { Some(self.slow_ns(rings)?) } else { None };
         Ok(HitCosts { emulated_ns: emulated.hit_ns, slow_ns: slow })
+    }
+
+    /// Measures the cost of a hit that is single-stepped.
+    pub fn slow_ns(&mut self, rings: &mut Rings) -> Result<u64, KernelError> {
+        Ok(self.measure(rings, mapprof_slow, &[])?.hit_ns)
     }
 
     /// The kinds of instruction that are known to be changed by a probe on some kernels, and

@@ -4,6 +4,7 @@
 //! records from the per-CPU rings, loss counters, open waits. Dropping the
 //! [`Attachment`] takes every probe out again; so does the end of the process.
 
+mod ahead;
 mod attach;
 mod calibrate;
 mod combined;
@@ -17,6 +18,7 @@ mod rings;
 mod shared;
 mod sys;
 
+pub use ahead::{Loaded, Loading};
 pub use attach::{Attachment, Method, Refused};
 pub use calibrate::HitCosts;
 pub use combined::Combined;

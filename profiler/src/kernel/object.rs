@@ -20,7 +20,10 @@ use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES};
 
 use crate::placement::Plan;
 
-use super::{Combined, Counters, KernelError, Method, Rings, Shared, combined, shared::HITS, sys};
+use super::{
+    Combined, Counters, KernelError, Method, Rings, Shared, ahead::Coming, combined, shared::HITS,
+    sys,
+};
 
 /// The BPF object that the build script made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
@@ -42,8 +45,10 @@ pub struct LoadOptions {
 /// The loaded object.
 pub struct Kernel {
     ebpf: Ebpf,
-    object: Object,
-    programs: BTreeMap<&'static str, OwnedFd>,
+    pub(super) object: Arc<Object>,
+    pub(super) programs: BTreeMap<&'static str, OwnedFd>,
+    /// Those that other threads are loading.
+    pub(super) coming: Coming,
     method: Method,
     ring_bytes: u32,
     tgid: u32,
@@ -99,8 +104,9 @@ impl Kernel {
         relocate(&mut object, &ebpf)?;
         let mut kernel = Self {
             ebpf,
-            object,
+            object: Arc::new(object),
             programs: BTreeMap::new(),
+            coming: Coming::default(),
             method: Method::Multi,
             ring_bytes: options.ring_bytes,
             tgid: options.tgid,
@@ -127,6 +133,7 @@ impl Kernel {
         self.method = method;
         // They were loaded for the other way.
         self.programs.clear();
+        self.coming.clear();
     }
 
     /// Puts rings in place and opens them for reading. Once per run.
@@ -177,7 +184,10 @@ impl Kernel {
     /// The program, loaded for this run's way of attaching.
     pub(super) fn program(&mut self, name: &'static str) -> Result<BorrowedFd<'_>, KernelError> {
         if !self.programs.contains_key(name) {
-            let fd = self.load_program(name, self.method.attach_type())?;
+            let fd = match self.coming.take(name) {
+                Some(loaded) => loaded?,
+                None => load_program(&self.object, name, self.method.attach_type())?,
+            };
             self.programs.insert(name, fd);
         }
         Ok(self.programs[name].as_fd())
@@ -205,7 +215,7 @@ impl Kernel {
     /// fails everywhere, with EBADF where the kernel looked at the path (as libbpf's
     /// `probe_uprobe_multi_link` has it).
     fn best_method(&mut self) -> Result<Method, KernelError> {
-        let program = match self.load_program("empty", Method::Multi.attach_type()) {
+        let program = match load_program(&self.object, "empty", Method::Multi.attach_type()) {
             Ok(program) => program,
             Err(KernelError::Verifier { .. }) => return Ok(Method::Perf),
             Err(error) => return Err(error),
@@ -214,30 +224,6 @@ impl Kernel {
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(Method::Multi),
             _ => Ok(Method::Perf),
         }
-    }
-
-    fn load_program(&self, name: &'static str, attach_type: u32) -> Result<OwnedFd, KernelError> {
-        let absent = || KernelError::Object(format!("it has no program {name}"));
-        let program = self.object.programs.get(name).ok_or_else(absent)?;
-        let function = self.object.functions.get(&program.function_key()).ok_or_else(absent)?;
-        let load = |log: &mut [u8]| {
-            sys::load_program(name, &function.instructions, &self.object.license, attach_type, log)
-        };
-        load(&mut []).or_else(|error| {
-            if error.kind() == io::ErrorKind::PermissionDenied
-                && error.raw_os_error() == Some(libc::EPERM)
-            {
-                return Err(KernelError::NotPermitted { what: "load BPF programs" });
-            }
-            let mut log = vec![0; 1 << 20];
-            // The second attempt is only for its log, and may pass where the
-            // first failed for want of memory.
-            load(&mut log).map_err(|error| KernelError::Verifier {
-                program: name,
-                error,
-                log: String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned(),
-            })
-        })
     }
 
     /// Tells how keys of these types, by address, are made up.
@@ -285,6 +271,35 @@ impl Kernel {
         let map = self.ebpf.map_mut("WAITS").ok_or_else(|| missing("WAITS"))?;
         aya::maps::HashMap::try_from(map).map(OpenWaits).map_err(|error| map_error("WAITS", &error))
     }
+}
+
+/// Has the verifier look at a program, and compiles it.
+pub(super) fn load_program(
+    object: &Object,
+    name: &'static str,
+    attach_type: u32,
+) -> Result<OwnedFd, KernelError> {
+    let absent = || KernelError::Object(format!("it has no program {name}"));
+    let program = object.programs.get(name).ok_or_else(absent)?;
+    let function = object.functions.get(&program.function_key()).ok_or_else(absent)?;
+    let load = |log: &mut [u8]| {
+        sys::load_program(name, &function.instructions, &object.license, attach_type, log)
+    };
+    load(&mut []).or_else(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied
+            && error.raw_os_error() == Some(libc::EPERM)
+        {
+            return Err(KernelError::NotPermitted { what: "load BPF programs" });
+        }
+        let mut log = vec![0; 1 << 20];
+        // The second attempt is only for its log, and may pass where the
+        // first failed for want of memory.
+        load(&mut log).map_err(|error| KernelError::Verifier {
+            program: name,
+            error,
+            log: String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned(),
+        })
+    })
 }
 
 /// The kernel's table of open waits.

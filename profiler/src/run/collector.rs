@@ -290,7 +290,7 @@ impl Collector {
     fn run(mut self, updates: &UnboundedSender<Update>) {
         self.began = Instant::now();
         // The first figures should not take a whole interval.
-        let mut next = self.options.interval / 4;
+        let mut next = self.options.interval / 10;
         let mut next_check = Instant::now();
         let mut next_flush = next_check + FLUSH;
         let reason = loop {

@@ -24,14 +24,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
 use crate::{
     catalog::{Role, With},
-    kernel::{Kernel, KernelError, LoadOptions, Method, privileges},
+    kernel::{KernelError, LoadOptions, Loaded, Loading, Method, privileges},
     model::{Definitions, Limits, Slice, TargetInfo},
     placement::{Cost, Plan},
     target::Target,
@@ -148,32 +148,34 @@ pub struct Run {
     pub hit_ns: u64,
     /// How probes are attached.
     pub method: Method,
-    /// How long loading and attaching took.
+    /// How long it took from the beginning of loading until probes were in place.
     pub startup: Duration,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Options {
+    /// How to load the kernel's half for such a run.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions { tgid: 0, ring_bytes: self.ring_bytes, debug: self.debug, method: self.method }
+    }
 }
 
 impl Run {
     /// Puts the probes of `plan`, which was made of what is `wanted`, in place and
     /// begins to collect.
     pub fn start(
+        loading: Loading,
         target: Target,
         plan: Plan,
         wanted: Wanted,
         options: Options,
     ) -> Result<Self, KernelError> {
-        let began = Instant::now();
-        let mut kernel = Kernel::load(LoadOptions {
-            tgid: 0,
-            ring_bytes: options.ring_bytes,
-            debug: options.debug,
-            method: options.method,
-        })?;
-        let mut rings = kernel.open_rings()?;
+        let Loaded { mut kernel, mut rings, mut costs, began } = loading.finish()?;
         // What a command will come to is not known yet.
         let is_open = options.command && plan.sites.is_empty();
-        let slow = is_open || plan.sites.iter().any(|site| site.cost == Cost::Slow);
-        let costs = kernel.calibrate(&mut rings, slow)?;
+        if is_open || plan.sites.iter().any(|site| site.cost == Cost::Slow) {
+            costs.slow_ns = Some(kernel.slow_ns(&mut rings)?);
+        }
         if is_open {
             // Not once something to probe is there and runs on.
             kernel.load_all()?;
