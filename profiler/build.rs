@@ -4,6 +4,8 @@
 //! `libstd-rust-*-dev-bpf`) or rustup's nightly with `rust-src`, and
 //! `bpf-linker`. Out: `$OUT_DIR/probe.o`. `cargo xtask setup` installs both.
 
+#![expect(clippy::disallowed_methods, reason = "what it shows is of this machine, to its owner")]
+
 use std::{
     env,
     path::{Path, PathBuf},

@@ -11,6 +11,8 @@
 //!                                                                       └→ diff
 //! ```
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 #[doc(hidden)]
 pub mod bench;
 pub mod catalog;
@@ -22,6 +24,7 @@ pub mod findings;
 pub mod kernel;
 mod meter;
 pub mod model;
+pub mod outside;
 pub mod placement;
 pub mod recording;
 pub mod report;

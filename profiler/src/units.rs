@@ -91,11 +91,32 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a terminal would obey it, or show text otherwise than it is.
+/// Text of several lines that the terminal shows and does not obey: as [`clean`], but for
+/// the ends of its lines. What is quoted in it has to be clean already, lest it forge a line.
+pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| c != '\n' && is_unsafe(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for line in text.split_inclusive('\n') {
+        let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
+        out.push_str(&clean(text));
+        out.push_str(end);
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a terminal would obey it, or show text otherwise than it is: control characters
+/// (C0, DEL, C1), line and paragraph separators, those that set the direction of text, and
+/// those that have no shape at all (Unicode's `Default_Ignorable_Code_Point`, but for the
+/// variation selectors of emoji, and non-characters).
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// Columns that the text takes.
@@ -211,6 +232,10 @@ mod tests {
     fn cleaned_text_carries_no_terminal_commands() {
         assert_eq!(clean("\"user:42\" grün 日本"), "\"user:42\" grün 日本");
         assert_eq!(clean("\x1b[2J\u{9b}31m\r\n\u{202e}x"), "\\u{1b}[2J\\u{9b}31m\\r\\n\\u{202e}x");
+        assert_eq!(clean_lines("a\tb\x1b\n\nc\r\n"), "a\\tb\\u{1b}\n\nc\\r\n");
+        assert_eq!(clean_lines("a\nb"), "a\nb");
+        assert!("\u{fffe}\u{1ffff}\u{e0041}\u{3164}".chars().all(is_unsafe));
+        assert!(!"a é 日本 e\u{301} 👍\u{fe0f} \u{fffd}".contains(is_unsafe));
     }
 
     #[test]

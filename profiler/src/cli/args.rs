@@ -428,6 +428,9 @@ pub(super) struct ReportArgs {
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Replace the output even where it is a recording
+    #[arg(long)]
+    pub(super) force: bool,
     /// What of it.
     #[command(flatten)]
     pub(super) show: ShowArgs,

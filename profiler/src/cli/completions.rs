@@ -13,6 +13,7 @@ use clap_complete::Shell;
 
 use super::args::Cli;
 use super::out;
+use crate::outside::Shown as _;
 
 /// `mapprof completions`
 #[derive(Args, Debug)]
@@ -53,7 +54,7 @@ fn visible() -> Command {
 pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut visible(), "mapprof", &mut script);
-    out::print(&script)?;
+    out::data(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,10 +63,10 @@ pub(super) fn man(args: &ManArgs) -> Result<ExitCode> {
     // Gives each command its full name.
     whole.build();
     let Some(folder) = &args.folder else {
-        out::print(page(whole)?.1.as_bytes())?;
+        out::data(page(whole)?.1.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let failed = || format!("cannot write manual pages to {}", folder.display());
+    let failed = || format!("cannot write manual pages to {}", folder.shown());
     std::fs::create_dir_all(folder).with_context(failed)?;
     for command in whole.get_subcommands().cloned().chain([whole.clone()]) {
         let (name, page) = page(command)?;

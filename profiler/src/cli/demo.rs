@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, IsTerminal, Read},
+    io::{self, Read},
     process::{Child, Command, ExitCode, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     let workload = Workload::start()?;
     let target = TargetArgs { pid: Some(workload.0.id() as i32), ..TargetArgs::default() };
     let (choice, mut how) = (ChoiceArgs::default(), args.how);
-    if io::stdout().is_terminal() {
+    if out::prints_to_terminal() {
         let profile = ProfileArgs { target, choice, how };
         return top::run(&TopArgs { profile, look: args.look });
     }

@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::{out, progress};
 use crate::diff::gate::Gate;
 use crate::diff::{self, Comparison, Options, Pairing, Part};
 use crate::model::flame::By;
-use crate::recording::{self, Moment, ReadOptions};
+use crate::outside::Shown as _;
+use crate::recording::{self, Moment, Place, ReadOptions, Replace};
 use crate::report;
 
 /// The exit status where a condition holds.
@@ -53,6 +54,9 @@ pub(super) struct DiffArgs {
     /// Where to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the output even where it is a recording
+    #[arg(long)]
+    force: bool,
 }
 
 impl DiffArgs {
@@ -94,12 +98,16 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
+    let inputs = [args.earlier.as_path(), args.later.as_ref().unwrap_or(&args.earlier)];
+    let replace = Replace::Reports.or_anything(args.force);
+    let place = args.output.as_deref().map(|path| Place::find(path, &inputs, replace));
+    let place = place.transpose()?;
     let mut damaged = false;
     let mut read = |path: &Path, part: Option<recording::Part>| -> Result<Part> {
         let options = ReadOptions { part: part.unwrap_or_default(), ..ReadOptions::default() };
         let recording = progress::reading(path, || recording::read_with(path, &options))?;
         if let Some(damage) = &recording.damage {
-            out::note(&format!("{}: {damage}; what can be read is compared", path.display()));
+            out::note(&format!("{}: {damage}; what can be read is compared", path.shown()));
             damaged = true;
         }
         Ok(Part::of(&recording.session))
@@ -113,12 +121,16 @@ pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
     told.checks = args.fail_on.iter().map(|gate| gate.check(&comparison)).collect();
     let bytes = match args.format {
         Format::Text => diff::text(&told).into_bytes(),
-        Format::Json => (serde_json::to_string_pretty(&told)? + "\n").into_bytes(),
+        Format::Json => report::json_of(&told)?,
         Format::Flamegraph => {
             report::render_diff(&before.summary, &after.summary, args.by.unwrap_or_default())?
         }
     };
-    let written = write(args.output.as_deref(), &bytes);
+    let written = match (place, args.format) {
+        (Some(place), _) => place.write(&bytes).map_err(Into::into),
+        (None, Format::Text) => out::print(&bytes),
+        (None, _) => out::data(&bytes),
+    };
     let failed = tell(&told.checks);
     match written {
         // Whoever has seen enough still wants to know whether it passed.
@@ -132,11 +144,6 @@ pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
     })
 }
 
-fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
-    let Some(path) = path else { return out::print(bytes) };
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// Says what came of the conditions; returns whether one holds.
 fn tell(checks: &[diff::gate::Checked]) -> bool {
     for check in checks {
@@ -147,7 +154,7 @@ fn tell(checks: &[diff::gate::Checked]) -> bool {
         };
         out::note(&format!("--fail-on '{}': {verdict}", check.condition));
         for line in &check.lines {
-            out::note(&format!("  {}", crate::units::clean(line)));
+            out::note(&format!("  {}", line.shown()));
         }
     }
     checks.iter().any(|check| check.holds)

@@ -7,6 +7,7 @@ use clap::Parser;
 use probe_ebpf::{CALLERS_PER_TICK, LONG_KEY, STACKS_PER_TICK};
 
 use super::{args::Cli, overhead::DEFAULT_OVERHEAD, usage};
+use crate::outside::Shown as _;
 use crate::{decode::TOLD_APART, model::Limits, recording::VERSION};
 
 fn pages() -> Vec<(PathBuf, String)> {
@@ -126,14 +127,13 @@ fn every_command_in_the_documentation_is_understood() {
                 Ok(cli) => {
                     understood += 1;
                     let ignored = usage::ignored(&cli);
-                    wrong
-                        .extend(ignored.map(|why| format!("{}: {command}\n{why}", path.display())));
+                    wrong.extend(ignored.map(|why| format!("{}: {command}\n{why}", path.shown())));
                 }
                 // Files that the reader is to write are not there.
                 Err(error) if command.contains("--config") => {
                     assert!(error.to_string().contains("No such file"), "{command}: {error}");
                 }
-                Err(error) => wrong.push(format!("{}: {command}\n{error}", path.display())),
+                Err(error) => wrong.push(format!("{}: {command}\n{error}", path.shown())),
             }
         }
     }

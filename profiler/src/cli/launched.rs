@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) fn target(held: &Held) -> Result<Target, TargetError> {
     match Target::of_launch(held.pid(), held.exe()) {
         Err(TargetError::Image(ImageError::Script { interpreter, .. })) => {
-            let program = interpreter.split_ascii_whitespace().next().unwrap_or_default();
+            let program = interpreter.raw().split_ascii_whitespace().next().unwrap_or_default();
             Target::of_launch(held.pid(), Path::new(program))
         }
         other => other,

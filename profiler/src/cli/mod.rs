@@ -29,7 +29,6 @@ mod usage;
 
 pub mod probes;
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -39,7 +38,7 @@ use crate::{
     catalog::custom::ProbeError,
     model::Session,
     placement,
-    recording::{self, ReadOptions},
+    recording::{self, Place, ReadOptions, Replace},
     report::{self, By, Document, Format},
     target::Target,
 };
@@ -52,9 +51,13 @@ pub fn main() -> ExitCode {
         return ExitCode::from(127);
     }
     memory::give_back_large_tables();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return out::usage(&error, std::env::args_os()),
+    };
     if let Some(why) = usage::ignored(&cli) {
-        Cli::command().error(ErrorKind::ArgumentConflict, why).exit();
+        let error = Cli::command().error(ErrorKind::ArgumentConflict, why);
+        return out::usage(&error, std::env::args_os());
     }
     match dispatch(cli) {
         Ok(code) => code,
@@ -97,42 +100,46 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
     };
     let plan =
         placement::plan(&target, &profile::entries(&args.choice, &target)?, args.choice.only());
-    let text = match args.format {
-        PlanFormat::Text => probes::text(&target, &plan),
-        PlanFormat::Json => serde_json::to_string_pretty(&probes::json(&target, &plan))? + "\n",
-    };
-    out::print(text.as_bytes())?;
+    match args.format {
+        PlanFormat::Text => out::print(probes::text(&target, &plan).as_bytes())?,
+        PlanFormat::Json => out::data(&report::json_of(&probes::json(&target, &plan))?)?,
+    }
     plan.require()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn report(args: &ReportArgs) -> Result<ExitCode> {
     let info = args.format.info();
-    if info.binary && args.output.is_none() && io::stdout().is_terminal() {
+    if info.binary && args.output.is_none() && out::prints_to_terminal() {
         bail!(
             "{} is not for a terminal; write it to a file: -o report.{}",
             info.name,
             info.extension
         );
     }
+    let replace = Replace::Reports.or_anything(args.force);
+    let place = args.output.as_deref().map(|path| Place::find(path, &[&args.recording], replace));
+    let place = place.transpose()?;
     let options = ReadOptions { part: args.part.part(), ..ReadOptions::default() };
     let read = || recording::read_with(&args.recording, &options);
     let recording = progress::reading(&args.recording, read)?;
     let code = replay::tell_state(&args.recording, &recording);
-    write_report(&recording.session, args)?;
+    write_report(&recording.session, args, place)?;
     Ok(code)
 }
 
 /// Writes a report; where its file cannot be written, the summary still goes to
 /// standard output.
-fn write_report(session: &Session, args: &ReportArgs) -> Result<()> {
+fn write_report(session: &Session, args: &ReportArgs, place: Option<Place>) -> Result<()> {
     let summary = profile::summary(session, &args.show);
     let document = Document { session, summary: &summary };
     let options =
         report::Options { by: args.by.unwrap_or_default(), table: args.table.unwrap_or_default() };
     let bytes = report::render(args.format, options, &document)?;
-    let Some(path) = &args.output else { return out::print(&bytes) };
-    let Err(error) = std::fs::write(path, &bytes) else { return Ok(()) };
+    let Some(place) = place else {
+        return if args.format == Format::Text { out::print(&bytes) } else { out::data(&bytes) };
+    };
+    let Err(error) = place.write(&bytes) else { return Ok(()) };
     out::print(&report::render(Format::Text, By::Wait, &document)?)?;
-    Err(error).with_context(|| format!("cannot write {}; the summary is above", path.display()))
+    Err(error).context("the summary is above")
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::catalog::Role;
+use crate::outside::{Outside, Shown as _};
 use crate::placement::{Cost, LeftOut, Plan, Program, Site};
 use crate::target::Target;
 
@@ -86,7 +87,7 @@ fn notes(target: &Target, plan: &Plan) -> Vec<String> {
 }
 
 fn heading(target: &Target, plan: &Plan) -> String {
-    let mut out = target.exe().display().to_string();
+    let mut out = target.exe().shown().to_string();
     if let Some(pid) = target.pid() {
         let _ = write!(out, ", pid {pid}");
     }
@@ -122,8 +123,8 @@ fn offset(site: &Site) -> u64 {
     site.address.wrapping_sub(site.function_address)
 }
 
-fn module_name<'a>(target: &'a Target, site: &Site) -> &'a str {
-    target.modules().get(site.module).map_or("?", |module| &module.name)
+fn module_name(target: &Target, site: &Site) -> Outside {
+    target.modules().get(site.module).map_or_else(|| "?".into(), |module| module.name.clone())
 }
 
 fn row(target: &Target, site: &Site) -> [String; 7] {
@@ -134,8 +135,8 @@ fn row(target: &Target, site: &Site) -> [String; 7] {
     };
     [
         role.to_owned(),
-        site.function.clone(),
-        module_name(target, site).to_owned(),
+        site.function.to_string(),
+        module_name(target, site).to_string(),
         format!("{:#x}", site.address),
         format!("+{:#x}", offset(site)),
         site.instruction.clone(),

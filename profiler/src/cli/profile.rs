@@ -18,6 +18,7 @@ use crate::{
     findings,
     kernel::{Attachment, Kernel, LoadOptions, Loading, Method},
     model::{Limits, Session, summary::Summary},
+    outside::Shown as _,
     placement::{self, Plan},
     report::{self, By, Document, Format},
     run::{End, Options, Reason, Run, Update, Wanted},
@@ -41,15 +42,17 @@ pub(super) fn pid_of_name(name: &str) -> Result<i32> {
     let found = find_by_name(name);
     match found.as_slice() {
         [] => bail!(
-            "no process is named {name}; names are those of /proc/PID/comm, at most 15 characters"
+            "no process is named {}; names are those of /proc/PID/comm, at most 15 characters",
+            name.shown()
         ),
         [one] => Ok(one.pid),
         many => {
             let list: Vec<_> =
                 many.iter().map(|one| format!("  {:>7}  {}", one.pid, one.cmdline)).collect();
             bail!(
-                "{} processes are named {name}; choose one with --pid:\n{}",
+                "{} processes are named {}; choose one with --pid:\n{}",
                 many.len(),
+                name.shown(),
                 list.join("\n")
             )
         }
@@ -160,7 +163,7 @@ pub(super) fn start(
     }
     // It may execute it or not.
     let is_named = held.as_ref().is_some_and(|held| held.exe() != target.exe());
-    let name = target.name().to_owned();
+    let name = target.name().clone();
     let limits = limits(how);
     let kept = Plan { sites: plan.sites.clone(), ..Plan::default() };
     let options = Options { command: held.is_some(), ..options(how) };
@@ -425,6 +428,5 @@ fn init_log(verbose: u8) {
         1 => log::LevelFilter::Info,
         _ => log::LevelFilter::Debug,
     };
-    // A second call in one process finds it done.
-    let _ = env_logger::Builder::new().filter_level(level).try_init();
+    out::init_log(level);
 }

@@ -4,14 +4,15 @@
 //! terminal, only once it has taken a moment, and gone afterwards.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::out;
 use crate::meter::{Mark, watched};
+use crate::outside::Shown as _;
 use crate::units;
 
 /// What is over sooner is not worth a bar.
@@ -45,7 +46,7 @@ struct Bar(Option<ProgressBar>);
 
 impl Bar {
     fn new(all: Option<u64>, style: ProgressStyle) -> Self {
-        if !io::stderr().is_terminal() {
+        if !out::notes_to_terminal() {
             return Self(None);
         }
         let bar = all.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style);
@@ -72,7 +73,7 @@ fn style(template: &str) -> ProgressStyle {
 pub(super) fn reading<T>(path: &Path, work: impl FnOnce() -> T) -> T {
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     let style = style(READING);
-    metered(style, Some(bytes), units::clean(&path.display().to_string()).into_owned(), work)
+    metered(style, Some(bytes), path.shown().to_string(), work)
 }
 
 /// Reads a program and its libraries, with a bar of these.
@@ -88,7 +89,7 @@ fn metered<T>(
     message: String,
     work: impl FnOnce() -> T,
 ) -> T {
-    if !io::stderr().is_terminal() {
+    if !out::notes_to_terminal() {
         return work();
     }
     let began = Instant::now();

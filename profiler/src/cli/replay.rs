@@ -17,8 +17,9 @@ use super::{
     profile::{self, Interrupts},
     top,
 };
+use crate::outside::Shown as _;
 use crate::recording::{
-    self, Loading, Moment, Part, ReadError, ReadOptions, Reader, Record, Recording,
+    self, Input, Loading, Moment, Part, ReadError, ReadOptions, Reader, Record, Recording,
 };
 
 /// How often the view's thread is looked at.
@@ -64,19 +65,20 @@ impl PartArgs {
 /// Says what is odd about a recording; the status that this command should have.
 pub(super) fn tell_state(path: &Path, recording: &Recording) -> ExitCode {
     if recording.growing {
-        let path = path.display();
+        let path = path.shown();
         out::note(&format!("{path} is still being written; this is what it holds so far"));
     }
     let Some(damage) = &recording.damage else { return ExitCode::SUCCESS };
-    out::note(&format!("{}: {damage}; what can be read is shown", path.display()));
+    out::note(&format!("{}: {damage}; what can be read is shown", path.shown()));
     ExitCode::FAILURE
 }
 
 pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode> {
     // What is wrong with the file matters more than where it would be shown.
-    Reader::open(&args.recording)?;
+    let input = Input::open(&args.recording)?;
+    input.reader()?;
     top::must_be_terminal()?;
-    let mut tail = Tail::open(args)?;
+    let mut tail = Tail::open(args, &input)?;
     profile::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let mut view = Viewing::start(args.look)?;
@@ -117,13 +119,13 @@ enum Source {
 }
 
 impl Tail {
-    fn open(args: &ReplayArgs) -> Result<Self, ReadError> {
+    fn open(args: &ReplayArgs, input: &Input) -> Result<Self, ReadError> {
         let options = ReadOptions { part: args.part.part(), ..ReadOptions::default() };
         let path = args.recording.clone();
         let source = if options.part.is_whole() {
-            Source::read(&path, &options)?
+            Source::read(input, &options)?
         } else {
-            Source::Part(Box::new(recording::read_with(&path, &options)?))
+            Source::Part(Box::new(recording::read_from(input, &options)?))
         };
         Ok(Self { path, options, source })
     }
@@ -136,7 +138,7 @@ impl Tail {
         }
         // Its old slices have been joined, and the same is in another file now.
         if reader.is_replaced() {
-            self.source = Source::read(&self.path, &self.options)?;
+            self.source = Source::read(&Input::open(&self.path)?, &self.options)?;
             return Ok(true);
         }
         let mut news = false;
@@ -185,14 +187,14 @@ impl Tail {
     /// Says what could not be read, once the terminal is free again.
     fn tell(&self) -> ExitCode {
         let Some(damage) = self.damage() else { return ExitCode::SUCCESS };
-        out::note(&format!("{}: {damage}; what can be read was shown", self.path.display()));
+        out::note(&format!("{}: {damage}; what can be read was shown", self.path.shown()));
         ExitCode::FAILURE
     }
 }
 
 impl Source {
-    fn read(path: &Path, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut reader = Box::new(Reader::open(path)?);
+    fn read(input: &Input, options: &ReadOptions) -> Result<Self, ReadError> {
+        let mut reader = Box::new(input.reader()?);
         let mut loading = Box::new(Loading::new(options.limits));
         reader.by_ref().for_each(|record: Record<'_>| {
             loading.take(record);

@@ -3,12 +3,11 @@
 //! In: a [`Summary`]. Out: `mapprof-PID-TIME.txt` and `.json` in the current directory,
 //! which were not there before.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{model::summary::Summary, report};
+use crate::{model::summary::Summary, outside::Shown as _, recording::create_new, report};
 
 /// Names that are tried for one moment.
 const TRIES: u32 = 100;
@@ -29,7 +28,7 @@ fn into(folder: &Path, summary: &Summary, now: SystemTime) -> Result<String, Str
     let stem = text_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let json_path = create(folder, &stem, "json", &json)?;
     let json_name = json_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(format!("{} and {json_name}", text_path.display()))
+    Ok(format!("{} and {json_name}", text_path.shown()))
 }
 
 /// A file that was not there.
@@ -40,11 +39,10 @@ fn create(folder: &Path, stem: &str, extension: &str, bytes: &[u8]) -> Result<Pa
             _ => format!("{stem}-{number}.{extension}"),
         };
         let path = folder.join(name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        match file.and_then(|mut file| file.write_all(bytes)) {
+        match create_new(&path).and_then(|mut file| file.write_all(bytes)) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(format!("cannot write {}: {error}", path.display())),
+            Err(error) => return Err(format!("cannot write {}: {error}", path.shown())),
         }
     }
     Err(format!("{TRIES} names like {stem}.{extension} are taken already"))
@@ -64,7 +62,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let told = into(folder.path(), &summary, now).unwrap();
         let path = folder.path().join("mapprof-4242-20231114T221320Z.txt");
-        assert_eq!(told, format!("{} and mapprof-4242-20231114T221320Z.json", path.display()));
+        assert_eq!(told, format!("{} and mapprof-4242-20231114T221320Z.json", path.shown()));
         let text = std::fs::read(&path).unwrap();
         assert_eq!(text, report::text(&summary).into_bytes());
         let json = std::fs::read(path.with_extension("json")).unwrap();

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use crate::{model::Session, placement::Plan, target::Target};
+use crate::{model::Session, outside::Shown as _, placement::Plan, target::Target};
 
 /// Why a program has nothing to probe.
 pub(super) fn nothing_to_probe(target: &Target, plan: &Plan) -> String {
@@ -63,7 +63,7 @@ fn children(pid: u32) -> Vec<String> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let name = |pid: &str| {
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        format!("{pid} ({})", comm.trim())
+        format!("{pid} ({})", comm.trim().shown())
     };
     list.split_ascii_whitespace().take(8).map(name).collect()
 }

@@ -13,9 +13,10 @@ use super::{
     out,
     profile::{self, limits},
 };
+use crate::outside::Shown as _;
 use crate::{
     model::{Definitions, Limits, Session, Slice, TargetInfo},
-    recording::{Header, Recorder, WriteError},
+    recording::{Header, Place, PlaceError, Recorder, Replace, WriteError},
 };
 
 /// `mapprof record`
@@ -27,6 +28,9 @@ pub(super) struct RecordArgs {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
+    /// Replace the file even where it is no recording
+    #[arg(long)]
+    pub(super) force: bool,
     /// Most bytes of the file, as in 20MB or 1GiB: where it would get larger, the oldest
     /// intervals are joined
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size)]
@@ -62,7 +66,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 pub(super) fn record(args: &RecordArgs) -> Result<ExitCode> {
     let ProfileArgs { target, choice, how } = &args.profile;
-    let mut tape = Tape::create(&args.output, args.max_size, limits(how));
+    let place = Place::find(&args.output, &[], Replace::Recordings.or_anything(args.force));
+    let mut tape = Tape::create(place, args, limits(how))?;
     profile::profile(target, choice, how, |_| Ok(()), Some(&mut tape))
 }
 
@@ -84,19 +89,21 @@ impl Tape {
         &self.path
     }
 
-    fn create(path: &Path, max_bytes: u64, limits: Limits) -> Self {
-        let mut tape = Self {
-            path: path.to_owned(),
-            recorder: None,
-            told: None,
-            told_large: false,
-            begun: false,
-        };
-        match Recorder::create(path, max_bytes, limits) {
+    /// Where the file cannot be made the run goes on without; an error where it must not be.
+    fn create(place: Result<Place, PlaceError>, args: &RecordArgs, limits: Limits) -> Result<Self> {
+        let path = args.output.clone();
+        let mut tape = Self { path, recorder: None, told: None, told_large: false, begun: false };
+        let recorder = place
+            .map_err(WriteError::from)
+            .and_then(|place| Recorder::at(place, args.max_size, limits));
+        match recorder {
             Ok(recorder) => tape.recorder = Some(recorder),
-            Err(error) => tape.tell(error),
+            Err(error @ (WriteError::Create { .. } | WriteError::Place(PlaceError::Io { .. }))) => {
+                tape.tell(error);
+            }
+            Err(error) => return Err(error.into()),
         }
-        tape
+        Ok(tape)
     }
 
     /// Says what is recorded; where that changes, the first stands.
@@ -114,7 +121,7 @@ impl Tape {
             out::note(&format!(
                 "the recording {} is larger than --max-size, since a single interval and its \
                  names are",
-                self.path.display()
+                self.path.shown()
             ));
         }
     }
@@ -122,7 +129,7 @@ impl Tape {
     /// Ends the recording; says what is in it, or what is missing. Whether all is in it.
     pub(super) fn end(&mut self, reason: &str, session: &Session) -> bool {
         self.write(|recorder| recorder.end(reason));
-        let path = self.path.display();
+        let path = self.path.shown();
         let Some(recorder) = self.recorder.as_ref().filter(|_| self.told.is_none()) else {
             let missing = self.recorder.as_ref().and_then(Recorder::missing);
             if let Some(missing) = missing {
@@ -147,7 +154,7 @@ impl Tape {
             Err(error) => self.tell(error),
             Ok(()) if self.told.take().is_some() => out::note(&format!(
                 "the recording {} is complete again; what did not fit is in it as one interval",
-                self.path.display()
+                self.path.shown()
             )),
             Ok(()) => {}
         }
@@ -156,7 +163,7 @@ impl Tape {
     /// Says what is wrong, but not at each interval.
     fn tell(&mut self, error: WriteError) {
         let lost = matches!(error, WriteError::TooLarge { .. });
-        let text = format!("{:#}", anyhow::Error::from(error));
+        let text = out::with_causes(&anyhow::Error::from(error));
         if self.told.as_ref() == Some(&text) {
             return;
         }

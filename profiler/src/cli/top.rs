@@ -3,11 +3,7 @@
 //! In: arguments. Out: the live view; the run's thread and the view's thread meet
 //! only in pictures, in what the view asks for, and in two flags.
 
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 
@@ -36,7 +32,7 @@ pub(super) fn run(args: &TopArgs) -> Result<ExitCode> {
 
 /// For what has no other output.
 pub(super) fn must_be_terminal() -> Result<()> {
-    if io::stdout().is_terminal() {
+    if out::prints_to_terminal() {
         return Ok(());
     }
     bail!(

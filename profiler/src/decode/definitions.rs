@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::catalog::Mode;
 use crate::{
@@ -26,9 +27,21 @@ pub const NO_ACTOR: ActorId = ActorId::MAX;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// The bytes that were carried.
+    #[serde(deserialize_with = "short")]
     pub bytes: Box<[u8]>,
     /// The key's length in bytes; where it was cut, one more than `bytes.len()`.
     pub len: u64,
+}
+
+/// Most bytes that a recorded key may have: of a merged one, that is its text.
+const MOST_BYTES: usize = 2048;
+
+fn short<'de, D: Deserializer<'de>>(from: D) -> Result<Box<[u8]>, D::Error> {
+    let bytes = Box::<[u8]>::deserialize(from)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(D::Error::invalid_length(bytes.len(), &"a key of at most 2048 bytes"));
+    }
+    Ok(bytes)
 }
 
 /// A key of a map.

@@ -203,7 +203,7 @@ impl SiteInfo {
             op: if let Role::Map(op) = site.role { Some(op) } else { None },
             kind: site.kind.as_str().into(),
             format: site.format,
-            function: site.function.clone(),
+            function: site.function.raw().to_owned(),
             has_object: site.descriptor.object.is_present(),
             is_go: site.runtime == "go",
             has_key: site.descriptor.key_kind != probe_ebpf::key_kind::NONE,

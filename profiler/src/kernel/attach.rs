@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{Kernel, KernelError, perf::UprobePmu, sys};
+use crate::outside::Shown as _;
 use crate::placement::{Plan, Program};
 
 /// How probes are attached.
@@ -53,7 +54,7 @@ impl Refused {
             Some(libc::EACCES) if method == Method::Perf => return KernelError::NotPermittedEvents,
             _ => {}
         }
-        KernelError::Attach { path: path.display().to_string(), count, error: self.error }
+        KernelError::Attach { path: path.into(), count, error: self.error }
     }
 }
 
@@ -206,9 +207,8 @@ impl Attachment {
         probes: &[Probe],
         pid: u32,
     ) -> Result<(), KernelError> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| {
-            KernelError::Object(format!("path with a NUL byte: {}", path.display()))
-        })?;
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| KernelError::Object(format!("path with a NUL byte: {}", path.shown())))?;
         let returns = program == Program::AcquireReturn.name();
         let method = kernel.method();
         let fd = kernel.program(program)?;

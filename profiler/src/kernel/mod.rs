@@ -59,7 +59,7 @@ pub enum KernelError {
     #[error("cannot {what}: {error}")]
     Sys { what: String, error: std::io::Error },
     #[error("cannot attach any of {count} probes to {path}: {error}")]
-    Attach { path: String, count: usize, error: std::io::Error },
+    Attach { path: crate::outside::Outside, count: usize, error: std::io::Error },
     #[error("map {map} of the BPF object: {error}")]
     Map { map: &'static str, error: String },
 }

@@ -465,8 +465,17 @@ fn scale_callers(callers: &mut [(u64, Ops)], scale: &Scale) {
 
 /// Counts what was dropped, if anything.
 pub(super) fn add_lost(lost: &mut BTreeMap<String, u64>, reason: &str, count: u64) {
-    if count > 0 {
-        let sum = lost.entry(reason.to_owned()).or_default();
-        *sum = sum.saturating_add(count);
+    if count == 0 {
+        return;
     }
+    // What mapprof writes has some twenty; a file may have any.
+    let is_odd = reason.len() > MOST_REASON || lost.len() >= MOST_REASONS;
+    let reason = if is_odd && !lost.contains_key(reason) { "other" } else { reason };
+    let sum = lost.entry(reason.to_owned()).or_default();
+    *sum = sum.saturating_add(count);
 }
+
+/// Reasons that are told apart.
+pub(super) const MOST_REASONS: usize = 64;
+/// Longest name of a reason, bytes.
+const MOST_REASON: usize = 64;

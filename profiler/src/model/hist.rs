@@ -53,6 +53,20 @@ impl WaitHist {
         self.sum_ns = self.sum_ns.saturating_add(ns);
     }
 
+    /// Has half as many buckets, of which each takes in its lower neighbour.
+    pub(super) fn coarsen(&mut self) {
+        let mut coarse = BTreeMap::new();
+        let mut below = 0_u64;
+        for (index, (&highest, &count)) in self.buckets.iter().rev().enumerate() {
+            if index % 2 == 0 {
+                below = highest;
+            }
+            let sum: &mut u64 = coarse.entry(below).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        self.buckets = coarse;
+    }
+
     /// Counts all waits of another.
     pub fn add(&mut self, other: &Self) {
         if other.count == 0 {

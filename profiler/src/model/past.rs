@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use super::builder::Limits;
 use super::session::merged;
-use super::{MapSlice, Slice};
+use super::tables::{BUCKETS, ROW};
+use super::{LockSlice, MapSlice, Slice};
 
 /// Keys of one map that a step tells.
 const KEYS: usize = 48;
@@ -16,8 +17,11 @@ const KEYS: usize = 48;
 const CALLERS: usize = 16;
 /// Parts of the steps, the newest ones, that stay as they came: a quarter.
 const FRESH: usize = 4;
-/// Steps that are never joined.
+/// Steps that are not joined.
 const FEWEST: usize = 8;
+
+/// Rows beyond which even those are: some 80 MB.
+const MOST_ROWS: usize = 1_000_000;
 
 /// The tables of one step.
 const ROWS: Limits = Limits {
@@ -46,7 +50,9 @@ impl Past {
     /// Takes in the next slice; all steps together keep to so many rows.
     pub(super) fn push(&mut self, slice: &Slice, limit: usize) {
         self.append(trimmed(slice));
-        while self.rows > limit && self.steps.len() > FEWEST {
+        while self.steps.len() > 1
+            && self.rows > if self.steps.len() > FEWEST { limit } else { limit.max(MOST_ROWS) }
+        {
             self.join();
         }
     }
@@ -78,9 +84,16 @@ impl Past {
 
 /// What a step costs, in rows of a table.
 fn rows(step: &Slice) -> usize {
-    let maps: usize = step.maps.iter().map(|map| 2 + map.keys.len() + map.callers.len()).sum();
-    let locks: usize = step.locks.iter().map(|lock| 4 + lock.wait.len() / 3).sum();
-    1 + maps + locks + step.tables.rows()
+    let map = |map: &MapSlice| {
+        let long: usize = map.keys.iter().map(|key| key.key.bytes.len() / ROW).sum();
+        2 + map.keys.len() + long + map.callers.len()
+    };
+    let lock = |lock: &LockSlice| {
+        4 + (lock.wait.len() + lock.hold.len()) / BUCKETS + lock.open_longest.len() / 2
+    };
+    let maps: usize = step.maps.iter().map(map).sum();
+    let locks: usize = step.locks.iter().map(lock).sum();
+    1 + maps + locks + step.tables.rows() + step.tables.beside_rows()
 }
 
 /// The slice with its heaviest rows.

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use probe_ebpf::Op;
 
-use super::builder::{Limits, add_lost, lost};
+use super::builder::{Limits, MOST_REASONS, add_lost, lost};
 use super::callers::Callers;
+use super::hist::WaitHist;
 use super::past::Past;
 use super::sample::Sample;
 use super::sizes::{Size, Sizes};
+use super::slice::MOST_OPEN;
 use super::space_saving::{Budget, SpaceSaving};
 use super::spread::{Spread, join};
 use super::summarize;
@@ -30,6 +32,13 @@ const MOST_SIZED: MapId = 1024;
 
 /// Inserts that may happen between an interval's end and the reading of a map's length.
 const MOMENT_INSERTS: u64 = 10_000;
+
+/// Call sites of all maps together, but for [`FEW_CALLERS`] that each may have in any case.
+const MOST_CALLERS: usize = 65_536;
+const FEW_CALLERS: usize = 8;
+
+/// Buckets of all histograms together: a thousand locks have as many as they need.
+const MOST_BUCKETS: usize = 1 << 20;
 
 /// Most keys of one map that [`Session::last_summary`] can tell.
 pub const LAST_KEYS: usize = 500;
@@ -131,6 +140,8 @@ impl Session {
     /// Takes in the next slice.
     pub fn push(&mut self, slice: Slice) {
         self.last = None;
+        let most = twice(&self.limits);
+        let slice = if exceeds(&slice, &most) { merged(&[&slice], &most) } else { slice };
         self.all.add(&slice, &self.limits);
         self.past.push(&slice, self.limits.past_rows);
         if self.history.len() == HISTORY {
@@ -215,6 +226,39 @@ fn keep_most_frequent(map: &mut MapSlice) {
     }
 }
 
+/// Twice as much of everything: tables have that while they fill.
+fn twice(limits: &Limits) -> Limits {
+    let twice = |limit: usize| limit.saturating_mul(2);
+    Limits {
+        keys_per_map: twice(limits.keys_per_map),
+        total_keys: twice(limits.total_keys),
+        maps: twice(limits.maps),
+        callers_per_map: twice(limits.callers_per_map),
+        locks: twice(limits.locks),
+        key_waits: twice(limits.key_waits),
+        op_stacks: twice(limits.op_stacks),
+        key_sites: twice(limits.key_sites),
+        waiters: twice(limits.waiters),
+        holders: twice(limits.holders),
+        pairs: twice(limits.pairs),
+        past_rows: limits.past_rows,
+    }
+}
+
+/// Whether a slice has more than the limits allow: no recorder writes one, a merge or a
+/// forger may.
+fn exceeds(slice: &Slice, limits: &Limits) -> bool {
+    let keys: usize = slice.maps.iter().map(|map| map.keys.len()).sum();
+    let callers: usize = slice.maps.iter().map(|map| map.callers.len()).sum();
+    let open = slice.locks.iter().any(|lock| lock.open_longest.len() > MOST_OPEN);
+    slice.maps.len() > limits.maps
+        || slice.locks.len() > limits.locks
+        || keys > limits.total_keys
+        || callers > MOST_CALLERS
+        || open
+        || slice.lost.len() > MOST_REASONS
+}
+
 /// Slices that follow each other as one; what the limits drop is counted in it.
 pub fn merged(slices: &[&Slice], limits: &Limits) -> Slice {
     let mut sum = Sum::new(limits);
@@ -247,6 +291,8 @@ pub(super) struct Sum {
     pub(super) locks: BTreeMap<LockId, LockSlice>,
     pub(super) tables: Tables,
     budget: Budget,
+    /// Call sites of all maps together that there is room for.
+    callers_left: usize,
     slices: u64,
 }
 
@@ -291,6 +337,7 @@ impl Sum {
             locks: BTreeMap::new(),
             tables: Tables::default(),
             budget: limits.budget(),
+            callers_left: MOST_CALLERS,
             slices: 0,
         }
     }
@@ -335,6 +382,27 @@ impl Sum {
         for (reason, count) in dropped.named() {
             add_lost(&mut self.lost, reason, count);
         }
+        self.bound_buckets();
+    }
+
+    /// Makes histograms coarser where all of them together have too many buckets.
+    fn bound_buckets(&mut self) {
+        loop {
+            let (mut all, mut most) = (0, 0);
+            for hist in self.hists_mut() {
+                all += hist.len();
+                most = most.max(hist.len());
+            }
+            if all <= MOST_BUCKETS || most < 2 {
+                return;
+            }
+            self.hists_mut().filter(|hist| hist.len() > most / 2).for_each(WaitHist::coarsen);
+        }
+    }
+
+    fn hists_mut(&mut self) -> impl Iterator<Item = &mut WaitHist> {
+        let locks = self.locks.values_mut().flat_map(|lock| [&mut lock.wait, &mut lock.hold]);
+        locks.chain(self.tables.hists_mut())
     }
 
     fn into_slice(mut self, limits: &Limits, cpu_known: bool) -> Slice {
@@ -398,10 +466,15 @@ impl Sum {
             }
         }
         sum.keys.merge(&map.keys, map.floor, &mut self.budget);
+        let before = sum.callers.as_slice().len();
+        let room = (before + self.callers_left).max(FEW_CALLERS);
+        let limit = limits.callers_per_map.min(room);
         for (caller, ops) in &map.callers {
-            sum.callers.add(*caller, ops, limits.callers_per_map);
+            sum.callers.add(*caller, ops, limit);
         }
-        sum.sample.add(&map.callers, limits.callers_per_map);
+        sum.sample.add(&map.callers, limit);
+        let more = sum.callers.as_slice().len() - before;
+        self.callers_left = self.callers_left.saturating_sub(more);
     }
 
     fn add_lock(&mut self, lock: &LockSlice, limits: &Limits) {

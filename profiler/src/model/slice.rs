@@ -140,7 +140,7 @@ pub struct OpenSlice {
 }
 
 /// Open waits of a lock that are told one by one.
-const MOST_OPEN: usize = 16;
+pub(super) const MOST_OPEN: usize = 16;
 
 /// One lock in one interval. A wait belongs to the interval in which it ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -211,7 +211,7 @@ impl LockSlice {
         self.attributed_ns = self.attributed_ns.saturating_add(next.attributed_ns);
         self.blamed_ns = self.blamed_ns.saturating_add(next.blamed_ns);
         (self.open, self.open_max_ns) = (next.open, next.open_max_ns);
-        self.open_longest.clone_from(&next.open_longest);
+        self.open_longest = next.open_longest.iter().take(MOST_OPEN).cloned().collect();
     }
 }
 

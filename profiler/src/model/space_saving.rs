@@ -32,6 +32,10 @@ use stored::Stored;
 /// does not hide the keys of all others.
 const GUARANTEED: usize = 64;
 
+/// What such an entry may weigh: a key of [`probe_ebpf::LONG_KEY`] bytes does. Only a file has
+/// longer ones.
+const LIGHT: usize = 4;
+
 /// Bytes of heap that a long key weighs per unit of [`Budget`]: the size of an
 /// [`Entry`].
 const UNIT: usize = 64;
@@ -49,7 +53,8 @@ pub(crate) struct Budget {
 impl Budget {
     /// Whether a table of `entries` may take one more, of this weight.
     fn take(&mut self, entries: usize, weight: usize) -> bool {
-        let granted = entries < self.per_table && (self.left >= weight || entries < GUARANTEED);
+        let is_guaranteed = entries < GUARANTEED && weight <= LIGHT;
+        let granted = entries < self.per_table && (self.left >= weight || is_guaranteed);
         if granted {
             self.left = self.left.saturating_sub(weight);
         }
@@ -297,7 +302,7 @@ impl SpaceSaving {
         }
         let upper = theirs.ops.total().saturating_add(error);
         match self.least() {
-            Some((least, slot)) if least < upper => {
+            Some((least, slot)) if least < upper && self.fits(slot, &stored, *budget) => {
                 self.floor = self.floor.max(least);
                 self.replace(slot, hash, stored, error, budget);
                 self.side.join(slot, &Ops::default(), theirs);
@@ -305,6 +310,12 @@ impl SpaceSaving {
             }
             _ => self.floor = self.floor.max(upper),
         }
+    }
+
+    /// Whether there is room for a key in place of that of a slot.
+    fn fits(&self, slot: u32, key: &Stored, budget: Budget) -> bool {
+        let old = self.entries[slot as usize].key.weight();
+        key.weight() <= LIGHT.max(old.saturating_add(budget.left))
     }
 
     /// All keys in the order in which they came, with ops and error.

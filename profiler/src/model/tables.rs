@@ -147,6 +147,10 @@ impl PartialEq for dyn KeySite + '_ {
 
 impl Eq for dyn KeySite + '_ {}
 
+/// Bytes that a row takes, and how many buckets of a histogram take as much.
+pub(crate) const ROW: usize = 80;
+pub(crate) const BUCKETS: usize = 3;
+
 /// Example tasks that one row tells of.
 const MOST_TASKS: usize = 4;
 
@@ -312,6 +316,21 @@ impl Tables {
         self.waiters.merge(&other.waiters, limits.waiters, &mut lost.waiters);
         self.holders.merge(&other.holders, limits.holders, &mut lost.holders);
         self.pairs.merge(&other.pairs, limits.pairs, &mut lost.pairs);
+    }
+
+    /// All histograms in them.
+    pub(crate) fn hists_mut(&mut self) -> impl Iterator<Item = &mut WaitHist> {
+        let holders = self.holders.0.values_mut().map(|row| &mut row.blame);
+        self.key_waits.0.values_mut().chain(holders)
+    }
+
+    /// What the histograms and the bytes of keys in them take beside their rows, in rows.
+    pub(crate) fn beside_rows(&self) -> usize {
+        let keys = self.key_waits.0.keys().chain(self.key_sites.0.keys().map(|(key, _)| key));
+        let bytes: usize = keys.map(|key| key.key.bytes.len()).sum();
+        let holders = self.holders.0.values().map(|row| &row.blame);
+        let buckets: usize = self.key_waits.0.values().chain(holders).map(WaitHist::len).sum();
+        bytes / ROW + buckets / BUCKETS
     }
 
     /// Rows of all of them.

@@ -14,6 +14,7 @@ mod x86_64;
 use serde::Serialize;
 
 use crate::catalog::{KeyFormat, Mode, Role, With};
+use crate::outside::Outside;
 use crate::target::{Module, Target};
 
 pub(crate) use held::{Call, Effect, Place as CodePlace, calls_of, while_held};
@@ -59,7 +60,7 @@ pub struct Site {
     /// Index into the plan's modules.
     pub module: usize,
     /// The function, as the catalog's pattern matched it (demangled).
-    pub function: String,
+    pub function: Outside,
     /// Virtual address of the instruction in the module's file.
     pub address: u64,
     /// The function's start, the same kind of address.
@@ -123,9 +124,9 @@ impl Only {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The function or the pattern.
-    pub function: String,
+    pub function: Outside,
     /// File name of the module it was found in, if it was found.
-    pub module: Option<String>,
+    pub module: Option<Outside>,
     /// Why, in a sentence.
     pub reason: String,
     /// The user named it, so that a run without it makes no sense.
@@ -150,7 +151,7 @@ pub struct Plan {
 #[error("cannot probe {function}: {reason}; `mapprof probes` shows what can be")]
 pub struct PlanError {
     /// The function or the pattern.
-    pub function: String,
+    pub function: Outside,
     /// Why, in a sentence.
     pub reason: String,
 }
@@ -199,12 +200,12 @@ impl Plan {
 
     fn leave_out(
         &mut self,
-        function: &str,
+        function: &Outside,
         module: Option<&Module>,
         reason: String,
         required: bool,
     ) {
-        let function = function.to_owned();
+        let function = function.clone();
         let module = module.map(|module| module.name.clone());
         let left = LeftOut { function, module, reason, required };
         if !self.left_out.contains(&left) {

@@ -11,14 +11,20 @@ use super::walk::{Body, Spot};
 use super::x86_64::RegSet;
 use super::{LeftOut, Only, Plan, Program, Site, verify, walk};
 use crate::catalog::{self, Entry, KeySource, Point, Role, Symbol, Task, glob};
+use crate::outside::{Outside, Shown as _};
 use crate::target::{FunctionKind, Module, Target};
+
+/// Functions that one entry or one name can mean: more than there can be probes.
+const MOST_OF_AN_ENTRY: usize = 2 * MAX_SITES;
+/// Addresses that a sentence tells.
+const PLACES: usize = 8;
 
 /// A function that an entry means.
 #[derive(Clone, Debug)]
 struct Candidate {
     entry: usize,
     module: usize,
-    name: String,
+    name: Outside,
     start: u64,
     end: u64,
     kind: FunctionKind,
@@ -99,35 +105,46 @@ fn search(target: &Target, entries: &[&Entry]) -> Search {
     }
     let mut search = Search::default();
     let mut found: HashSet<usize> = HashSet::new();
+    let mut counts: HashMap<usize, usize> = HashMap::new();
     for (index, module) in target.modules().iter().enumerate() {
         let first = search.candidates.len();
         for function in module.image.functions() {
-            let by_name = exact.get(function.name.as_ref());
-            let by_raw = exact.get(function.raw.as_ref()).filter(|_| by_name.is_none());
+            let by_name = exact.get(function.name.raw());
+            let by_raw = exact.get(function.raw.raw()).filter(|_| by_name.is_none());
             let by_glob = globs.iter().filter(|(_, pattern)| {
-                glob(pattern, &function.name) || glob(pattern, &function.raw)
+                glob(pattern, function.name.raw()) || glob(pattern, function.raw.raw())
             });
             let hits = by_name.into_iter().chain(by_raw).flatten().copied();
             for entry in hits.chain(by_glob.map(|&(entry, _)| entry)) {
                 let elsewhere =
-                    entries[entry].module.as_ref().is_some_and(|wanted| *wanted != module.name);
+                    entries[entry].module.as_ref().is_some_and(|wanted| module.name != **wanted);
                 if elsewhere || found.contains(&entry) {
+                    continue;
+                }
+                let same = counts.entry(entry).or_default();
+                *same += 1;
+                if *same > MOST_OF_AN_ENTRY {
                     continue;
                 }
                 search.candidates.push(Candidate {
                     entry,
                     module: index,
-                    name: function.name.clone().into_owned(),
+                    name: function.name.to_owned(),
                     start: function.start,
                     end: function.end,
                     kind: function.kind,
                 });
             }
-            if mentioned.contains(function.name.as_ref()) {
-                let key = (index, function.name.clone().into_owned());
-                search.named.entry(key).or_default().push(function.start);
+            if mentioned.contains(function.name.raw()) {
+                let key = (index, function.name.raw().to_owned());
+                let named = search.named.entry(key).or_default();
+                if named.len() < MOST_OF_AN_ENTRY {
+                    named.push(function.start);
+                }
             }
-            if function.name.starts_with("runtime.morestack") {
+            if function.name.raw().starts_with("runtime.morestack")
+                && search.growth.len() < MOST_OF_AN_ENTRY
+            {
                 search.growth.insert((index, function.start));
             }
         }
@@ -155,10 +172,10 @@ fn report_absent(plan: &mut Plan, target: &Target, entries: &[&Entry], found: &[
         } else if entry.required {
             let place = entry.module.as_ref().map_or_else(
                 || format!("{} or its libraries", target.name()),
-                |module| format!("a module {module}"),
+                |module| format!("a module {}", module.shown()),
             );
             plan.left_out.push(LeftOut {
-                function: name.to_string(),
+                function: name.as_ref().into(),
                 module: None,
                 reason: format!("no function of this name is in {place}"),
                 required: true,
@@ -180,7 +197,12 @@ fn report_absent(plan: &mut Plan, target: &Target, entries: &[&Entry], found: &[
         };
         let plural = if names.len() == 1 { "" } else { "s" };
         let function = format!("{runtime}: {} function{plural}", names.len());
-        plan.left_out.push(LeftOut { function, module: None, reason, required: false });
+        plan.left_out.push(LeftOut {
+            function: function.into(),
+            module: None,
+            reason,
+            required: false,
+        });
     }
 }
 
@@ -196,7 +218,7 @@ fn one_address_each(
     for group in candidates.chunk_by(|a, b| (a.entry, a.module) == (b.entry, b.module)) {
         let entry = entries[group[0].entry];
         let module = &target.modules()[group[0].module];
-        let mut leave = |name: &str, reason: String| {
+        let mut leave = |name: &Outside, reason: String| {
             plan.leave_out(name, Some(module), reason, entry.required);
         };
         let mut functions: Vec<&Candidate> = Vec::new();
@@ -211,14 +233,14 @@ fn one_address_each(
             }
         }
         if let (Symbol::Exact(name), [_, _, ..]) = (&entry.symbol, functions.as_slice()) {
-            let places: Vec<_> =
-                functions.iter().map(|function| format!("{:#x}", function.start)).collect();
+            let places = functions.iter().map(|function| format!("{:#x}", function.start));
+            let more = if functions.len() > PLACES { ", …" } else { "" };
             let reason = format!(
-                "{} functions have this name (at {}): end the name with * to mean all of them",
-                places.len(),
-                places.join(", ")
+                "{} functions have this name (at {}{more}): end the name with * to mean all of them",
+                functions.len(),
+                places.take(PLACES).collect::<Vec<_>>().join(", ")
             );
-            leave(name, reason);
+            leave(&name.as_ref().into(), reason);
             continue;
         }
         for candidate in functions {
@@ -263,7 +285,7 @@ fn find_wrappers(target: &Target, entries: &[&Entry], placed: &[Placed]) -> Wrap
         let callee = placed.iter().position(|other| {
             other.spots.is_ok()
                 && other.candidate.module == candidate.module
-                && forwards_to.contains(&other.candidate.name.as_str())
+                && forwards_to.contains(&other.candidate.name.raw())
                 && body.leads_to(other.candidate.start)
         });
         if let Some(callee) = callee {
@@ -469,8 +491,8 @@ fn add(
 
 /// Where the module's goroutines keep their number.
 fn goid_offset(plan: &mut Plan, module: &Module) -> u32 {
-    let version = module.image.go_version().unwrap_or("unknown");
-    let goid = catalog::goid(version);
+    let version = module.image.go_version().unwrap_or(Outside::new("unknown"));
+    let goid = catalog::goid(version.raw());
     if !goid.is_certain {
         let note = format!(
             "the Go version of {} is {version}, with which mapprof was never tried: goroutine \

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::format::{Brief, Record, brief, decode, encode};
+use super::format::{Brief, Record, VERSION, brief, decode, encode};
 use super::names::{self, Used};
 use super::reader::Reader;
 use super::writer::Writer;
@@ -41,10 +41,7 @@ pub(super) fn compact(
             return Ok(());
         }
         let mut smaller = writer.beside()?;
-        if let Err(error) = rewrite(writer, &mut smaller, &groups, limits, shelf) {
-            smaller.discard();
-            return Err(error);
-        }
+        rewrite(writer, &mut smaller.writer, &groups, limits, shelf)?;
         writer.replace(smaller)?;
         if writer.bytes() <= target {
             return Ok(());
@@ -58,7 +55,7 @@ fn survey(writer: &mut Writer) -> io::Result<Vec<Piece>> {
     let mut reader = Reader::of(writer.reopen()?, writer.path())?;
     let mut pieces = Vec::new();
     while let Some((bytes, body)) = reader.next_body() {
-        if let Some(Brief::Slice { duration_ns }) = brief(&body) {
+        if let Some(Brief::Slice { duration_ns, .. }) = brief(&body) {
             pieces.push(Piece { bytes, duration_ns });
         }
     }
@@ -129,7 +126,7 @@ fn rewrite(
     let mut joining = Joining { groups: groups.iter(), left: 0, slice: None };
     let mut rest = Vec::new();
     while let Some((_, body)) = reader.next_body() {
-        match decode(&body) {
+        match decode(&body, VERSION).ok().map(|(record, _)| record) {
             Some(Record::Definitions(new)) => names::extend(&mut known, new.into_owned()),
             Some(Record::Slice(slice)) => {
                 if let Some(slice) = joining.take(slice.into_owned(), limits) {

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::format::{Header, Record};
+use super::input::Input;
 use super::part::{Covers, Part};
-use super::reader::{Damage, ReadError, Reader};
+use super::reader::{Damage, ReadError};
 use crate::model::{Limits, Session, TargetInfo};
 
 /// What of a recording is wanted, and how finely.
@@ -50,9 +51,14 @@ pub fn read(path: &Path) -> Result<Recording, ReadError> {
 /// Names are taken from all of it, figures from the slices that begin in the part. It is
 /// an error where none does.
 pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Recording, ReadError> {
-    let covers = if options.part.is_whole() { None } else { covered(path)? };
+    read_from(&Input::open(path)?, options)
+}
+
+/// The same of one that is open.
+pub fn read_from(input: &Input, options: &ReadOptions) -> Result<Recording, ReadError> {
+    let covers = if options.part.is_whole() { None } else { covered(input)? };
     let (from, to) = covers.map_or((0, u64::MAX), |covers| options.part.within(covers));
-    let mut reader = Reader::open(path)?;
+    let mut reader = input.reader()?;
     let mut loading = Loading::new(options.limits);
     let mut slices = 0_u64;
     for record in reader.by_ref() {
@@ -66,7 +72,7 @@ pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Recording, ReadEr
     }
     if slices == 0 && !options.part.is_whole() {
         let covers = covers.map_or_else(|| "no time at all".to_owned(), Covers::text);
-        return Err(ReadError::EmptyPart { path: path.to_owned(), covers });
+        return Err(ReadError::EmptyPart { path: input.path().to_owned(), covers });
     }
     let damage = reader.damage();
     let growing = reader.growing();
@@ -76,9 +82,9 @@ pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Recording, ReadEr
 }
 
 /// What all slices cover; `None` where there is none.
-fn covered(path: &Path) -> Result<Option<Covers>, ReadError> {
+fn covered(input: &Input) -> Result<Option<Covers>, ReadError> {
     let mut covers: Option<Covers> = None;
-    for record in Reader::open(path)? {
+    for record in input.reader()? {
         let Record::Slice(slice) = record else { continue };
         let (start, end) =
             (slice.start_unix_ns, slice.start_unix_ns.saturating_add(slice.duration_ns));

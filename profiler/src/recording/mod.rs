@@ -8,11 +8,14 @@
 
 mod compact;
 mod format;
+mod input;
 mod load;
 mod lock;
 mod merge;
 mod names;
 mod part;
+mod place;
+mod plain;
 mod reader;
 mod recorder;
 #[cfg(test)]
@@ -22,9 +25,11 @@ mod tests;
 mod writer;
 
 pub use format::{Header, Record, VERSION};
-pub use load::{Loading, ReadOptions, Recording, read, read_with};
-pub use merge::{MergeError, Merged, merge};
+pub use input::Input;
+pub use load::{Loading, ReadOptions, Recording, read, read_from, read_with};
+pub use merge::{MergeError, Merged, merge, merge_at};
 pub use part::{Moment, MomentError, Part};
+pub use place::{Place, PlaceError, Replace, create_new};
 pub use reader::{Damage, ReadError, Reader};
 pub use recorder::Recorder;
 pub use writer::{WriteError, Writer};

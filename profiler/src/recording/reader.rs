@@ -8,15 +8,17 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::format::{FILE_HEAD, FRAME_HEAD, MAGIC, MOST_COMPRESSED, Record, VERSION, decode};
+use super::format::{FILE_HEAD, FRAME_HEAD, MOST_COMPRESSED, OLDEST, Record, VERSION, decode};
+use super::input::Input;
 use super::lock::is_being_written;
 use crate::meter::{self, Mark};
+use crate::outside::Shown as _;
 
 /// What keeps a recording from being read at all.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file cannot be opened or read.
-    #[error("cannot read the recording {}: {source}", path.display())]
+    #[error("cannot read the recording {}: {source}", path.shown())]
     Io {
         /// The file.
         path: PathBuf,
@@ -24,14 +26,14 @@ pub enum ReadError {
         source: io::Error,
     },
     /// It does not begin like one.
-    #[error("{} is not a recording of mapprof: make one with `mapprof record`", path.display())]
+    #[error("{} is not a recording of mapprof: make one with `mapprof record`", path.shown())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
     /// There is nothing in it.
     #[error(
-        "{} is empty, no recording of mapprof: make one with `mapprof record`", path.display()
+        "{} is empty, no recording of mapprof: make one with `mapprof record`", path.shown()
     )]
     Empty {
         /// The file.
@@ -39,9 +41,9 @@ pub enum ReadError {
     },
     /// Its layout is an earlier one.
     #[error(
-        "the recording {} has format version {version}, this mapprof reads version {VERSION}: \
+        "the recording {} has format version {version}, this mapprof reads versions {OLDEST} to {VERSION}: \
          use the mapprof that recorded it, or record again",
-        path.display()
+        path.shown()
     )]
     Older {
         /// The file.
@@ -51,9 +53,9 @@ pub enum ReadError {
     },
     /// Its layout is a later one.
     #[error(
-        "the recording {} has format version {version}, this mapprof reads version {VERSION}: \
+        "the recording {} has format version {version}, this mapprof reads versions {OLDEST} to {VERSION}: \
          it was made by a newer mapprof; use that one",
-        path.display()
+        path.shown()
     )]
     Newer {
         /// The file.
@@ -64,7 +66,7 @@ pub enum ReadError {
     /// No slice begins in the part that is wanted.
     #[error(
         "no interval of the recording {} begins in the part asked for; it covers {covers}",
-        path.display()
+        path.shown()
     )]
     EmptyPart {
         /// The file.
@@ -81,6 +83,8 @@ pub struct Damage {
     pub offset: u64,
     /// What is wrong with it.
     pub what: &'static str,
+    /// Where in what that frame holds, bytes, if that is known.
+    pub within: Option<u64>,
     /// Bytes that were passed over, there and further on.
     pub skipped: u64,
 }
@@ -88,6 +92,9 @@ pub struct Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {}: {}", self.offset, self.what)?;
+        if let Some(within) = self.within {
+            write!(f, ", at byte {within} of its contents")?;
+        }
         match self.skipped {
             0 => Ok(()),
             bytes => write!(f, "; {bytes} bytes could not be used"),
@@ -95,11 +102,15 @@ impl fmt::Display for Damage {
     }
 }
 
+/// Most memory that all names of a recording may take, bytes: those of some 150,000 places
+/// in the code.
+pub(super) const MOST_NAMES: usize = 64 << 20;
+
 const CUT_SHORT: &str = "the recording is cut short";
 const NOT_ENDED: &str = "the recording has no end and nobody is writing it, so it was broken off";
 const BAD_LENGTH: &str = "a frame's length is damaged";
 const BAD_CHECKSUM: &str = "a frame's checksum does not match";
-const BAD_RECORD: &str = "a frame holds no record that this mapprof knows";
+const TOO_MANY_NAMES: &str = "a frame's names would take more memory than names may";
 const READ_FAILED: &str = "the file could not be read further";
 
 /// The records of a file, in order; an iterator that ends at the file's end or
@@ -120,29 +131,30 @@ pub struct Reader {
     growing: bool,
     /// Where the next frame begins is not known.
     lost: bool,
+    /// Memory that further names may take, bytes.
+    names_left: usize,
+    /// The file's.
+    version: u32,
 }
 
 impl Reader {
     /// Opens a recording.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let failed = |source| ReadError::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(failed)?;
-        let mut head = Vec::new();
-        file.by_ref().take(FILE_HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-        let version = head.strip_prefix(&MAGIC).and_then(|version| version.try_into().ok());
-        let path = path.to_owned();
-        match version.map(u32::from_le_bytes) {
-            Some(VERSION) => Self::of(file, &path).map_err(|source| ReadError::Io { path, source }),
-            Some(version) if version > VERSION => Err(ReadError::Newer { path, version }),
-            Some(version) => Err(ReadError::Older { path, version }),
-            None if head.is_empty() => Err(ReadError::Empty { path }),
-            None => Err(ReadError::Foreign { path }),
-        }
+        Input::open(path)?.reader()
     }
 
-    /// A recording that this process writes itself.
-    pub(super) fn of(mut file: File, path: &Path) -> io::Result<Self> {
-        let offset = FILE_HEAD as u64;
+    /// The records of a file that this process writes itself, from the first one on.
+    pub(super) fn of(file: File, path: &Path) -> io::Result<Self> {
+        Self::from_offset(file, path, VERSION, FILE_HEAD as u64)
+    }
+
+    /// The records of a file of this version, from the frame on that begins at an offset.
+    pub(super) fn from_offset(
+        mut file: File,
+        path: &Path,
+        version: u32,
+        offset: u64,
+    ) -> io::Result<Self> {
         file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
             path: path.to_owned(),
@@ -153,7 +165,24 @@ impl Reader {
             ended: false,
             growing: false,
             lost: false,
+            names_left: MOST_NAMES,
+            version,
         })
+    }
+
+    /// The file's version.
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Where the next frame begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Memory that further names may take, bytes: of several recordings together.
+    pub(super) fn names_left(&mut self) -> &mut usize {
+        &mut self.names_left
     }
 
     /// What could not be read so far; complete once the iterator has ended.
@@ -193,7 +222,7 @@ impl Reader {
             return Err(Fault::End(CUT_SHORT));
         };
         let len = u32::from_le_bytes(*len);
-        if len > MOST_COMPRESSED {
+        if len == 0 || len > MOST_COMPRESSED {
             return Err(Fault::Stop(BAD_LENGTH));
         }
         let body = self.bytes(len as usize)?;
@@ -208,15 +237,18 @@ impl Reader {
 
     /// The next `count` bytes, or as many as there are.
     fn bytes(&mut self, count: usize) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Vec::new();
+        // A length may lie; the file's cannot.
+        let there = self.file_end().saturating_sub(self.offset);
+        let mut bytes = Vec::with_capacity(there.min(count as u64) as usize);
         let read = self.file.by_ref().take(count as u64).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
         read.map(|_| bytes).map_err(|_| Fault::Stop(READ_FAILED))
     }
 
     /// Notes that the bytes from `start` to `end` are of no use.
-    fn damaged(&mut self, what: &'static str, start: u64, end: u64) {
-        let damage = self.damage.get_or_insert(Damage { offset: start, what, skipped: 0 });
+    fn damaged(&mut self, what: &'static str, within: Option<u64>, start: u64, end: u64) {
+        let damage = Damage { offset: start, what, within, skipped: 0 };
+        let damage = self.damage.get_or_insert(damage);
         damage.skipped += end.saturating_sub(start);
     }
 
@@ -232,7 +264,7 @@ impl Reader {
             return true;
         }
         let whole = reached == start;
-        let complaint = Damage { offset: start, what, skipped: reached - start };
+        let complaint = Damage { offset: start, what, within: None, skipped: reached - start };
         let is_well = self.growing || (self.ended && whole);
         self.tail = (!is_well).then_some(complaint);
         false
@@ -260,7 +292,7 @@ impl Reader {
             let start = self.offset;
             match self.frame() {
                 Ok(body) => return Some((self.offset - start, body)),
-                Err(Fault::Skip(what)) => self.damaged(what, start, self.offset),
+                Err(Fault::Skip(what)) => self.damaged(what, None, start, self.offset),
                 Err(Fault::End(what)) => {
                     if !self.at_end(what, start) {
                         return None;
@@ -268,7 +300,7 @@ impl Reader {
                 }
                 Err(Fault::Stop(what)) => {
                     self.lost = true;
-                    self.damaged(what, start, self.file_end());
+                    self.damaged(what, None, start, self.file_end());
                 }
             }
         }
@@ -282,11 +314,23 @@ impl Iterator for Reader {
     fn next(&mut self) -> Option<Record<'static>> {
         loop {
             let (len, body) = self.next_body()?;
-            if let Some(record) = decode(&body) {
-                self.ended = matches!(record, Record::End { .. });
-                return Some(record);
+            let start = self.offset - len;
+            let (record, memory) = match decode(&body, self.version) {
+                Ok(decoded) => decoded,
+                Err(bad) => {
+                    self.damaged(bad.what, bad.within, start, self.offset);
+                    continue;
+                }
+            };
+            if matches!(record, Record::Definitions(_)) {
+                let Some(left) = self.names_left.checked_sub(memory) else {
+                    self.damaged(TOO_MANY_NAMES, None, start, self.offset);
+                    continue;
+                };
+                self.names_left = left;
             }
-            self.damaged(BAD_RECORD, self.offset - len, self.offset);
+            self.ended = matches!(record, Record::End { .. });
+            return Some(record);
         }
     }
 }

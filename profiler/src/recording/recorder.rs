@@ -9,6 +9,7 @@ use std::path::Path;
 use super::compact::compact;
 use super::format::{Header, Record, encode};
 use super::names::{self, Used};
+use super::place::{Place, Replace};
 use super::writer::{WriteError, Writer};
 use crate::model::{Definitions, Limits, Slice, merged};
 
@@ -34,10 +35,15 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the file, or empties the one that is there. It keeps to so many bytes, as far
-    /// as a single slice and the names in it do.
+    /// Makes the file; where a recording is there, it is replaced once an interval is in the
+    /// new one. It keeps to so many bytes, as far as a single slice and the names in it do.
     pub fn create(path: &Path, max_bytes: u64, limits: Limits) -> Result<Self, WriteError> {
-        let writer = Writer::create(path)?;
+        Self::at(Place::find(path, &[], Replace::Recordings)?, max_bytes, limits)
+    }
+
+    /// The same at a place that was found before.
+    pub fn at(place: Place, max_bytes: u64, limits: Limits) -> Result<Self, WriteError> {
+        let writer = Writer::at(place)?;
         Ok(Self {
             writer,
             limits,
@@ -76,7 +82,8 @@ impl Recorder {
     /// Ends it: nothing is missing.
     pub fn end(&mut self, reason: &str) -> Result<(), WriteError> {
         self.flush()?;
-        self.writer.append(&Record::End { reason: reason.into() })
+        self.writer.append(&Record::End { reason: reason.into() })?;
+        self.writer.settle()
     }
 
     /// What is not in the file.
@@ -150,6 +157,10 @@ impl Recorder {
         let path = || self.writer.path().to_owned();
         let frame = encode(&record).ok_or_else(|| WriteError::TooLarge { path: path() })?;
         self.writer.append_frame(&frame)?;
+        if let Err(error) = self.writer.settle() {
+            self.writer.cut(before);
+            return Err(error);
+        }
         let most = self.max_bytes.saturating_sub(END);
         // Where it does not get smaller, it is not tried each time.
         if !self.writer.is_file() || self.writer.bytes() <= most.max(self.least_bytes) {

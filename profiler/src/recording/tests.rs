@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::format::{FILE_HEAD, FRAME_HEAD, MAGIC, VERSION};
+use super::format::{FILE_HEAD, FRAME_HEAD, MAGIC, OLDEST, VERSION};
 use super::*;
 use crate::model::fixture;
 
@@ -139,7 +139,7 @@ fn foreign_older_and_newer_files_are_refused_by_name() {
         assert!(error.to_string().contains("x.mprof"));
     }
     for (other, advice) in
-        [(VERSION - 1, "use the mapprof that recorded it"), (VERSION + 1, "newer mapprof")]
+        [(OLDEST - 1, "use the mapprof that recorded it"), (VERSION + 1, "newer mapprof")]
     {
         fs::write(&path, [&MAGIC[..], &other.to_le_bytes()].concat()).unwrap();
         let error = Reader::open(&path).unwrap_err().to_string();
@@ -204,7 +204,9 @@ fn the_first_bytes_of_a_frame_tell_what_it_is() {
     use super::format::{Brief, brief, encode};
     for record in records() {
         let expected = match &record {
-            Record::Slice(slice) => Brief::Slice { duration_ns: slice.duration_ns },
+            Record::Slice(slice) => {
+                Brief::Slice { start_unix_ns: slice.start_unix_ns, duration_ns: slice.duration_ns }
+            }
             _ => Brief::Other,
         };
         assert_eq!(brief(&encode(&record).unwrap()[FRAME_HEAD..]), Some(expected));
@@ -264,12 +266,12 @@ proptest! {
             let at = at.index(plain.len());
             plain[at] = *value;
         }
-        let decoded = super::format::decode(&zstd::encode_all(&plain[..], 1).unwrap());
-        prop_assert!(decoded.is_some() || !changes.is_empty());
+        let decoded = super::format::decode(&zstd::encode_all(&plain[..], 1).unwrap(), VERSION);
+        prop_assert!(decoded.is_ok() || !changes.is_empty());
         let mut session = fixture::session();
-        match decoded {
-            Some(Record::Slice(slice)) => session.push(slice.into_owned()),
-            Some(Record::Definitions(names)) => session.define(names.into_owned()),
+        match decoded.map(|(record, _)| record) {
+            Ok(Record::Slice(slice)) => session.push(slice.into_owned()),
+            Ok(Record::Definitions(names)) => session.define(names.into_owned()),
             _ => {}
         }
         session.summary(10);

@@ -31,8 +31,9 @@ fn safe(json: String) -> String {
         if is_safe(c) {
             out.push(c);
         } else {
-            // All of them are below U+10000.
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         }
     }
     out

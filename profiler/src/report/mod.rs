@@ -69,6 +69,12 @@ pub fn json(summary: &Summary) -> Result<Vec<u8>, ReportError> {
     json::render(summary)
 }
 
+/// Any value as JSON, like that of [`Format::Json`]: indented, ended by a line feed, and
+/// with escapes for what a terminal would obey.
+pub(crate) fn json_of(value: &impl serde::Serialize) -> Result<Vec<u8>, ReportError> {
+    json::written(value)
+}
+
 /// The document in this format; `options` may be just a [`By`].
 pub fn render(
     format: Format,

@@ -425,8 +425,8 @@ impl Collector {
         let target = &self.decoder.resolver().target;
         let layout = self.map_layout.get_or_insert_with(|| {
             let modules = target.modules().iter();
-            let functions: Vec<_> = modules.flat_map(|module| module.image.functions()).collect();
-            Layout::of(functions.iter().map(|function| &*function.name))
+            let mut functions = modules.flat_map(|module| module.image.functions());
+            Layout::of(|name| functions.any(|function| function.name == name))
         });
         self.lengths.fill(&mut slice, *layout, |address| {
             let mut header = [0; HEADER];

@@ -13,6 +13,7 @@ use super::{
     Update,
     collector::{CHECK, Collector, Haste, NAP, drain_while},
 };
+use crate::outside::Shown as _;
 use crate::{
     catalog::Entry,
     model::{Definitions, Slice},
@@ -100,7 +101,7 @@ impl Collector {
                 return format!("the process executed another program: {error}");
             }
         };
-        let exe = target.exe().display().to_string();
+        let exe = target.exe().shown().to_owned();
         let untested = target.untested().fold(String::new(), |all, text| all + "; " + &text);
         self.era.next();
         self.take_up(target, plan);
@@ -133,7 +134,7 @@ impl Collector {
         }
         let mut names: Vec<_> = sites.iter().map(|it| &target.modules()[it.module].name).collect();
         names.dedup();
-        let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+        let names: Vec<_> = names.into_iter().map(ToString::to_string).collect();
         let names = names.join(", ");
         self.decoder.add_sites(&sites);
         self.plan.sites.extend(sites);

@@ -29,6 +29,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
+use crate::outside::Shown as _;
 use crate::{
     catalog::{Role, With},
     kernel::{KernelError, LoadOptions, Loaded, Loading, Method, privileges},
@@ -248,11 +249,11 @@ fn cannot_start(error: std::io::Error) -> KernelError {
 fn describe(target: &Target, plan: &Plan) -> TargetInfo {
     TargetInfo {
         pid: target.pid().unwrap_or(0) as u32,
-        exe: target.exe().display().to_string(),
+        exe: target.exe().shown().raw().to_owned(),
         runtimes: target
             .runtimes()
             .into_iter()
-            .map(|runtime| (runtime.name.to_string(), runtime.version))
+            .map(|runtime| (runtime.name.to_string(), runtime.version.raw().to_owned()))
             .collect(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")
             .unwrap_or_default()

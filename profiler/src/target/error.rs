@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::outside::{Outside, Shown as _};
+
 /// An executable or library that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// It cannot be opened or mapped.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", path.shown())]
     Io {
         /// The file.
         path: PathBuf,
@@ -14,21 +16,21 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// It is a script.
-    #[error("{path} is a script run by {interpreter}: profile that program, by its --pid")]
+    #[error("{} is a script run by {interpreter}: profile that program, by its --pid", path.shown())]
     Script {
         /// The file.
         path: PathBuf,
         /// What its `#!` line names.
-        interpreter: String,
+        interpreter: Outside,
     },
     /// It is something else.
-    #[error("{path} is not an ELF file")]
+    #[error("{} is not an ELF file", path.shown())]
     NotElf {
         /// The file.
         path: PathBuf,
     },
     /// It is ELF for another machine.
-    #[error("{path} is {what}; mapprof reads 64-bit x86_64 ELF files")]
+    #[error("{} is {what}; mapprof reads 64-bit x86_64 ELF files", path.shown())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -36,7 +38,7 @@ pub enum ImageError {
         what: String,
     },
     /// Its tables contradict each other or the file's size.
-    #[error("{path} is damaged at file offset {offset:#x}: {what}")]
+    #[error("{} is damaged at file offset {offset:#x}: {what}", path.shown())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -62,7 +64,7 @@ pub enum TargetError {
         /// The process.
         pid: i32,
         /// Its name.
-        comm: String,
+        comm: Outside,
     },
     /// There is no program in it.
     #[error("pid {pid} ({comm}) is a kernel thread: there is no program to profile")]
@@ -70,11 +72,12 @@ pub enum TargetError {
         /// The process.
         pid: i32,
         /// Its name.
-        comm: String,
+        comm: Outside,
     },
     /// It belongs to somebody else.
     #[error(
-        "may not look into process {pid} ({what}: {source}): run as root, or as its owner with CAP_SYS_PTRACE"
+        "may not look into process {pid} ({}: {source}): run as root, or as its owner with CAP_SYS_PTRACE",
+        what.shown()
     )]
     Forbidden {
         /// The process.
@@ -85,7 +88,7 @@ pub enum TargetError {
         source: std::io::Error,
     },
     /// Something under /proc reads strangely.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", path.shown())]
     Proc {
         /// The file.
         path: PathBuf,

@@ -18,7 +18,17 @@ use super::error::ImageError;
 use super::moduledata::ModuleData;
 use super::pclntab::{GoFrame, GoTable, Header};
 use super::symbols::Symbols;
-use super::{buildinfo, bytes, mmap, moduledata, pclntab};
+use super::{buildinfo, bytes, mmap, moduledata, pclntab, symbols};
+use crate::outside::{Outside, Shown as _};
+
+/// Longest path (`PATH_MAX`), with the zero behind it.
+const PATH_LIMIT: usize = 4097;
+/// Sections that are looked at; programs have some forty.
+const SECTIONS_LIMIT: usize = 4096;
+/// Bytes of their names.
+const SECTION_NAME_LIMIT: usize = 64;
+/// Relocations by the load address that are read, ten times those of a large program.
+const RELOCATIONS_LIMIT: usize = 4_000_000;
 
 type FileHeader = elf::FileHeader64<Endianness>;
 
@@ -37,9 +47,9 @@ pub enum FunctionKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function<'a> {
     /// Its name, demangled where it was mangled.
-    pub name: Cow<'a, str>,
+    pub name: Outside<Cow<'a, str>>,
     /// Its name as the symbol table has it.
-    pub raw: Cow<'a, str>,
+    pub raw: Outside<Cow<'a, str>>,
     /// First byte.
     pub start: u64,
     /// First byte after it.
@@ -120,7 +130,7 @@ impl Image {
         file.by_ref().take(256).read_to_end(&mut magic).map_err(io)?;
         if let Some(line) = magic.strip_prefix(b"#!") {
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-            let interpreter = String::from_utf8_lossy(line).trim().to_owned();
+            let interpreter = String::from_utf8_lossy(line).trim().into();
             return Err(ImageError::Script { path: path.to_owned(), interpreter });
         }
         if !magic.starts_with(&elf::ELFMAG) {
@@ -175,6 +185,10 @@ impl Image {
         image.read_sections()?;
         image.go = image.find_go()?;
         image.symbols = Symbols::read(&image)?;
+        if image.symbols.len() == symbols::MOST {
+            let path = path.shown();
+            image.notes.push(format!("{path} has more symbols than are read: some are missing"));
+        }
         Ok(image)
     }
 
@@ -218,6 +232,9 @@ impl Image {
             }
             match kind {
                 elf::PT_LOAD => segments.push(segment),
+                elf::PT_INTERP if contents.len() > PATH_LIMIT => {
+                    return Err(self.bad(place, "its interpreter has no path's length".into()));
+                }
                 elf::PT_INTERP => {
                     let text = contents.strip_suffix(&[0]).unwrap_or(contents);
                     interpreter = Some(String::from_utf8_lossy(text).into_owned());
@@ -242,10 +259,12 @@ impl Image {
         let sections = header.sections(endian, data).map_err(bad)?;
         self.sections = sections
             .iter()
+            .take(SECTIONS_LIMIT)
             .filter(|section| section.sh_type(endian) == elf::SHT_PROGBITS)
             .filter(|section| section.sh_flags(endian).contains(elf::SHF_ALLOC))
             .map(|section| {
                 let name = sections.section_name(endian, section).unwrap_or_default();
+                let name = &name[..name.len().min(SECTION_NAME_LIMIT)];
                 Section {
                     name: String::from_utf8_lossy(name).into_owned(),
                     address: section.sh_addr(endian),
@@ -305,14 +324,14 @@ impl Image {
     }
 
     /// The dynamic linker it asks for.
-    pub fn interpreter(&self) -> Option<&str> {
-        self.interpreter.as_deref()
+    pub fn interpreter(&self) -> Option<Outside<&str>> {
+        self.interpreter.as_deref().map(Outside::new)
     }
 
     /// The Go version that built it, `go1.24.11`; `None` for a program without Go,
     /// `unknown` where the build information is missing.
-    pub fn go_version(&self) -> Option<&str> {
-        self.go.as_ref().map(|go| go.version.as_deref().unwrap_or("unknown"))
+    pub fn go_version(&self) -> Option<Outside<&str>> {
+        self.go.as_ref().map(|go| Outside::new(go.version.as_deref().unwrap_or("unknown")))
     }
 
     /// What was noticed and left aside when it was opened.
@@ -438,16 +457,22 @@ impl Image {
         let mut relocations: Vec<_> = entries
             .filter(|entry| bytes::u64(entry, 8) == Some(u64::from(elf::R_X86_64_RELATIVE.0)))
             .filter_map(|entry| Some((bytes::u64(entry, 0)?, bytes::u64(entry, 16)?)))
+            .take(RELOCATIONS_LIMIT)
             .collect();
         relocations.sort_unstable();
         Some(relocations)
     }
 
+    /// How many symbols are kept in memory.
+    pub(super) fn symbols_kept(&self) -> usize {
+        self.symbols.len()
+    }
+
     /// Every function: Go's first, then the symbols at other addresses.
     pub fn functions(&self) -> impl Iterator<Item = Function<'_>> {
         let go = self.go().into_iter().flat_map(GoTable::functions).map(|function| Function {
-            raw: function.name.clone(),
-            name: function.name,
+            raw: Outside::new(function.name.clone()),
+            name: Outside::new(function.name),
             start: function.start,
             end: function.end,
             kind: FunctionKind::Go,
@@ -459,8 +484,8 @@ impl Image {
     pub fn function_at(&self, address: u64) -> Option<Function<'_>> {
         if let Some(function) = self.go().and_then(|go| go.function_at(address)) {
             return Some(Function {
-                raw: function.name.clone(),
-                name: function.name,
+                raw: Outside::new(function.name.clone()),
+                name: Outside::new(function.name),
                 start: function.start,
                 end: function.end,
                 kind: FunctionKind::Go,

@@ -13,6 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use crate::outside::{Outside, Shown as _};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{AccessFlags, access};
 
@@ -28,10 +29,10 @@ pub enum LaunchError {
     #[error("no program {command} is in PATH: check the spelling, or give its path")]
     NotFound {
         /// As the user wrote it.
-        command: String,
+        command: Outside,
     },
     /// The path leads to nothing that can be executed.
-    #[error("cannot execute {path}: {source}")]
+    #[error("cannot execute {}: {source}", path.shown())]
     NotExecutable {
         /// The file.
         path: PathBuf,
@@ -42,7 +43,7 @@ pub enum LaunchError {
     #[error("cannot start {command}: {source}")]
     Start {
         /// As the user wrote it.
-        command: String,
+        command: Outside,
         /// The system's reason.
         source: io::Error,
     },
@@ -50,7 +51,7 @@ pub enum LaunchError {
     #[error("mapprof ended before {command} was started")]
     Abandoned {
         /// As the user wrote it.
-        command: String,
+        command: Outside,
     },
 }
 
@@ -59,7 +60,7 @@ pub enum LaunchError {
 pub struct Held {
     child: Child,
     gate: Option<PipeWriter>,
-    command: String,
+    command: Outside,
     exe: PathBuf,
     args: Vec<OsString>,
 }
@@ -74,7 +75,7 @@ impl Held {
     /// The running program's `main` must begin with [`exec_if_held`].
     pub fn spawn(command: &OsStr, args: &[OsString], quiet: bool) -> Result<Self, LaunchError> {
         let exe = find(command)?;
-        let name = command.to_string_lossy().into_owned();
+        let name = Outside::from(command.to_string_lossy());
         let failed = |source| LaunchError::Start { command: name.clone(), source };
         let (end, gate) = io::pipe().map_err(failed)?;
         // The child must inherit the reading end, and only that.
@@ -159,7 +160,7 @@ fn find(command: &OsStr) -> Result<PathBuf, LaunchError> {
     std::env::split_paths(&path)
         .map(|directory| directory.join(command))
         .find(|path| executable(path).is_ok())
-        .ok_or_else(|| LaunchError::NotFound { command: command.to_string_lossy().into_owned() })
+        .ok_or_else(|| LaunchError::NotFound { command: command.to_string_lossy().into() })
 }
 
 /// To be called first in `main`. In the held child it waits for the release and
@@ -172,7 +173,7 @@ pub fn exec_if_held() -> Option<LaunchError> {
     }
     let exe = PathBuf::from(args.next()?);
     let command = args.next()?;
-    let name = command.to_string_lossy().into_owned();
+    let name = Outside::from(command.to_string_lossy());
     match wait_for_release() {
         Ok(true) => {}
         Ok(false) => return Some(LaunchError::Abandoned { command: name }),

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use super::bytes;
 use super::image::Image;
+use crate::outside::Shown as _;
 
 /// `abi.Go118PCLnTabMagic`: Go 1.18 and 1.19.
 const MAGIC_118: u32 = 0xffff_fff0;
@@ -173,7 +174,7 @@ fn in_section(image: &Image, address: u64, offset: u64, size: u64) -> Result<Pla
     let data = bytes::slice(image.data(), offset, size)
         .ok_or_else(|| bad(0, "its section reaches past the end of the file"))?;
     if bytes::u32(data, 0).is_some_and(|magic| MAGICS_OLD.contains(&magic)) {
-        let path = image.path().display();
+        let path = image.path().shown();
         return Err(Problem::Old(format!(
             "{path} was built by a Go older than 1.18, whose functions mapprof cannot read"
         )));

@@ -3,13 +3,19 @@
 //! In: a pid or a name. Out: its state, its mappings, who matches.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::error::TargetError;
+use crate::outside::Outside;
 
 /// The kernel cuts process names to this many bytes (`TASK_COMM_LEN` - 1).
 const COMM_LEN: usize = 15;
+/// Bytes of a command line that are read, and of a list of mappings; how many of these are
+/// looked at.
+const CMDLINE: u64 = 4096;
+const MAPS: u64 = 32 << 20;
+const MAPPINGS: usize = 16_384;
 /// `PF_KTHREAD` in include/linux/sched.h.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
@@ -19,9 +25,9 @@ pub struct Found {
     /// Its number.
     pub pid: i32,
     /// Its name.
-    pub comm: String,
+    pub comm: Outside,
     /// Its command line, separated by spaces.
-    pub cmdline: String,
+    pub cmdline: Outside,
 }
 
 /// Processes whose name, or whose program's file name, is `name`.
@@ -36,7 +42,7 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
         .filter_map(|pid| {
             let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
             let comm = comm.trim_end_matches('\n').to_owned();
-            let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let arguments = beginning(format!("/proc/{pid}/cmdline").as_ref(), CMDLINE).ok()?;
             let program = arguments.split(|&byte| byte == 0).next().unwrap_or_default();
             let program = String::from_utf8_lossy(program);
             let program = Path::new(program.as_ref()).file_name().and_then(|name| name.to_str());
@@ -47,7 +53,7 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
                 .filter(|argument| !argument.is_empty())
                 .map(String::from_utf8_lossy)
                 .collect();
-            matched.then(|| Found { pid, comm, cmdline: cmdline.join(" ") })
+            matched.then(|| Found { pid, comm: comm.into(), cmdline: cmdline.join(" ").into() })
         })
         .collect();
     found.sort_by_key(|process| process.pid);
@@ -127,8 +133,16 @@ pub(super) struct Mapping {
 /// The file mappings of a process, in the order of addresses.
 pub(super) fn mappings(pid: i32) -> Result<Vec<Mapping>, TargetError> {
     let path = PathBuf::from(format!("/proc/{pid}/maps"));
-    let text = fs::read(&path).map_err(|source| refused(pid, path, source))?;
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(parse_mapping).collect())
+    let text = beginning(&path, MAPS).map_err(|source| refused(pid, path, source))?;
+    let lines = text.split(|&byte| byte == b'\n').map(String::from_utf8_lossy);
+    Ok(lines.filter_map(|line| parse_mapping(&line)).take(MAPPINGS).collect())
+}
+
+/// A file's first bytes: what a process says of itself may be long.
+fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(bytes).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn parse_mapping(line: &str) -> Option<Mapping> {
@@ -198,8 +212,10 @@ pub(super) fn refused(pid: i32, path: PathBuf, source: io::Error) -> TargetError
 /// Why a process has no executable.
 pub(super) fn gone(pid: i32) -> TargetError {
     match Stat::read(pid) {
-        Some(stat) if stat.is_kernel_thread() => TargetError::KernelThread { pid, comm: stat.comm },
-        Some(stat) if stat.is_zombie() => TargetError::Zombie { pid, comm: stat.comm },
+        Some(stat) if stat.is_kernel_thread() => {
+            TargetError::KernelThread { pid, comm: stat.comm.into() }
+        }
+        Some(stat) if stat.is_zombie() => TargetError::Zombie { pid, comm: stat.comm.into() },
         _ => TargetError::NoSuchProcess { pid },
     }
 }
@@ -287,7 +303,7 @@ mod tests {
         // The name and the arguments appear one after the other while it starts.
         let found = loop {
             let found = find_by_name("sleep").into_iter().find(|found| found.pid == pid);
-            if let Some(found) = found.filter(|found| !found.cmdline.is_empty()) {
+            if let Some(found) = found.filter(|found| !found.cmdline.raw().is_empty()) {
                 break found;
             }
             std::thread::yield_now();

@@ -18,13 +18,17 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use super::error::{ImageError, TargetError};
 use super::image::Image;
 use super::proc_fs::{Mapping, Stat, gone, image_mark, mappings, refused, thread_group};
-use super::versions;
+use super::{symbols, versions};
 use crate::meter::{self, Mark};
+use crate::outside::{Outside, Shown as _};
 
 /// How often, and in what intervals, a process that was just started is asked for its
 /// image.
 const MOMENTS: usize = 200;
 const MOMENT: Duration = Duration::from_millis(1);
+
+/// Files of one program that are looked into.
+const MODULES_LIMIT: usize = 4096;
 
 /// Device (major, minor) and inode of a file.
 pub type Identity = ((u64, u64), u64);
@@ -35,14 +39,14 @@ pub struct Runtime {
     /// `go`.
     pub name: &'static str,
     /// `go1.24.11`.
-    pub version: String,
+    pub version: Outside,
 }
 
 /// A file whose code the target runs.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// File name, `libc.so.6`.
-    pub name: String,
+    pub name: Outside,
     /// Path as the target names it.
     pub path: PathBuf,
     /// A path of ours that leads to this very file, to attach probes by: whatever the
@@ -71,7 +75,7 @@ impl Module {
         // A fixed-address executable lies where its headers say, process or not.
         let bias = (!image.is_position_independent()).then_some(0);
         Ok(Self {
-            name: file_name(path),
+            name: file_name(path).into(),
             path: path.to_owned(),
             attach_path,
             _file: Arc::new(file),
@@ -120,7 +124,7 @@ pub struct Target {
     /// The process has executed it; before, its memory is another program's.
     executed: bool,
     /// File name of the executable, for the reader.
-    name: String,
+    name: Outside,
     modules: Vec<Module>,
     notes: Vec<String>,
 }
@@ -290,6 +294,12 @@ impl Target {
     /// Opens the very file a mapping shows: through the target's root where that
     /// leads to the same inode, else through the mapping itself.
     fn open_library(&mut self, pid: i32, mapping: &Mapping) -> Option<Module> {
+        let kept: usize = self.modules.iter().map(|module| module.image.symbols_kept()).sum();
+        if kept >= symbols::MOST || self.modules.len() >= MODULES_LIMIT {
+            let path = mapping.path.shown();
+            self.note(format!("{path} is left out: the program's files have too many symbols"));
+            return None;
+        }
         let path = without_deleted(&mapping.path);
         let inside = path.strip_prefix("/").unwrap_or(&path);
         let by_root = Path::new(&format!("/proc/{pid}/root")).join(inside);
@@ -306,14 +316,14 @@ impl Target {
         } else {
             self.note(format!(
                 "{} is left out: the file there is not the one that is mapped",
-                mapping.path.display()
+                mapping.path.shown()
             ));
             return None;
         };
         let mut module = match Module::open(&path, &found) {
             Ok(module) => module,
             Err(error) => {
-                self.note(format!("{} is left out: {error}", mapping.path.display()));
+                self.note(format!("{} is left out: {error}", mapping.path.shown()));
                 return None;
             }
         };
@@ -328,10 +338,10 @@ impl Target {
             return;
         };
         // Only these two are known to take --list; others might run the program.
-        if !["ld-linux", "ld-musl"]
+        let known = ["ld-linux", "ld-musl"]
             .iter()
-            .any(|&name| file_name(Path::new(interpreter)).starts_with(name))
-        {
+            .any(|&name| file_name(Path::new(interpreter.raw())).starts_with(name));
+        if !known || !is_of_the_system(Path::new(interpreter.raw())) {
             let note = format!(
                 "its libraries are not known before it runs: it is loaded by {interpreter}"
             );
@@ -339,7 +349,7 @@ impl Target {
             return;
         }
         let exe = fs::canonicalize(exe).unwrap_or_else(|_| exe.to_owned());
-        let output = Command::new(interpreter)
+        let output = Command::new(interpreter.raw())
             .arg("--list")
             .arg(exe)
             .stdin(Stdio::null())
@@ -358,7 +368,7 @@ impl Target {
             match Module::open(&path, &path) {
                 Ok(module) if module.inode == self.modules[0].inode => {}
                 Ok(module) => self.modules.push(module),
-                Err(error) => self.note(format!("{} is left out: {error}", path.display())),
+                Err(error) => self.note(format!("{} is left out: {error}", path.shown())),
             }
         }
     }
@@ -380,7 +390,7 @@ impl Target {
     }
 
     /// File name of the executable.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Outside {
         &self.name
     }
 
@@ -458,6 +468,15 @@ fn identity(path: &Path) -> Option<Identity> {
     Some(((u64::from(libc::major(device)), u64::from(libc::minor(device))), metadata.st_ino()))
 }
 
+/// Whether only root could have put it there: it is about to be run.
+fn is_of_the_system(path: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o022;
+    let Ok(path) = fs::canonicalize(path) else { return false };
+    path.ancestors().all(|part| {
+        fs::metadata(part).is_ok_and(|it| it.st_uid() == 0 && it.st_mode() & OTHERS_WRITE == 0)
+    })
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -484,7 +503,7 @@ mod tests {
 
     #[test]
     fn lines_of_the_dynamic_linker() {
-        let path = |line| listed_library(line).map(|path| path.display().to_string());
+        let path = |line| listed_library(line).map(|path| path.shown().to_string());
         assert_eq!(
             path("\tlibc.so.6 => /lib/x/libc.so.6 (0x00007f)").as_deref(),
             Some("/lib/x/libc.so.6")
@@ -506,8 +525,12 @@ mod tests {
         let (module, address) = target.locate(here).unwrap();
         assert_eq!(module, 0);
         let function = target.modules()[0].image.function_at(address).unwrap();
-        assert!(function.name.ends_with("process::tests::our_own_process"), "{}", function.name);
-        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
+        assert!(
+            function.name.raw().ends_with("process::tests::our_own_process"),
+            "{}",
+            function.name
+        );
+        assert!(target.modules().iter().any(|module| module.name.raw().starts_with("libc.so")));
     }
 
     #[test]
@@ -516,7 +539,7 @@ mod tests {
         let target = Target::of_file(&exe).unwrap();
         assert_eq!(target.exe(), exe);
         assert!(target.modules()[0].bias.is_none());
-        assert!(target.modules().iter().any(|module| module.name.starts_with("libc.so")));
+        assert!(target.modules().iter().any(|module| module.name.raw().starts_with("libc.so")));
     }
 
     #[test]

@@ -107,14 +107,14 @@ fn frames(target: &Target, address: u64, kind: AddressKind) -> Vec<Frame> {
                 function: frame.function.into_owned(),
                 file: file.map(Cow::into_owned),
                 line,
-                module: Some(module.name.clone()),
+                module: Some(module.name.raw().to_owned()),
             }
         };
         return frames.into_iter().map(name).collect();
     }
-    let mut frame = unknown(Some(module.name.clone()));
+    let mut frame = unknown(Some(module.name.raw().to_owned()));
     if let Some(function) = module.image.function_at(wanted) {
-        frame.function = function.name.into_owned();
+        function.name.raw().clone_into(&mut frame.function);
     }
     vec![frame]
 }
@@ -130,7 +130,7 @@ mod tests {
         let here = our_own_functions_have_names as *const () as u64;
         let inside = symbolizer.frames(&target, here, AddressKind::Instruction)[0].clone();
         assert!(inside.function.ends_with("our_own_functions_have_names"), "{inside:?}");
-        assert_eq!(inside.module.as_deref(), Some(target.name()));
+        assert_eq!(inside.module.as_deref(), Some(target.name().raw()));
         // A return to the first byte is from whatever lies before.
         let before = symbolizer.frames(&target, here, AddressKind::Return)[0].clone();
         assert_ne!(before.function, inside.function);

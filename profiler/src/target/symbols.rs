@@ -12,9 +12,14 @@ use object::read::elf::{FileHeader as _, SectionHeader as _, SectionTable, Sym a
 use super::bytes;
 use super::error::ImageError;
 use super::image::{Function, FunctionKind, Image};
+use crate::outside::Outside;
 
 /// Longest symbol name read, in bytes. Longer ones exist in C++ and are not wanted.
 const NAME_LIMIT: usize = 4096;
+/// Most symbols of a file, ten times those of a large program.
+pub(super) const MOST: usize = 1_500_000;
+/// Tables of symbols that a file may have: linkers write one of each kind.
+const MOST_TABLES: usize = 4;
 /// `VERSYM_HIDDEN` of the gABI's symbol versioning: not the default version.
 const HIDDEN: u16 = 0x8000;
 
@@ -58,11 +63,11 @@ impl Symbols {
             .sections(endian, data)
             .map_err(|error| image.bad(place, format!("section headers: {error}")))?;
         let mut sorted = Vec::new();
-        for section in sections.iter() {
+        let is_table = |section: &&elf::SectionHeader64<Endianness>| {
+            matches!(section.sh_type(endian), elf::SHT_SYMTAB | elf::SHT_DYNSYM)
+        };
+        for section in sections.iter().filter(is_table).take(MOST_TABLES) {
             let kind = section.sh_type(endian);
-            if !matches!(kind, elf::SHT_SYMTAB | elf::SHT_DYNSYM) {
-                continue;
-            }
             let offset = section.sh_offset(endian);
             let bad = |error| image.bad(offset, format!("symbol table: {error}"));
             let symbols: &[elf::Sym64<Endianness>] =
@@ -70,27 +75,39 @@ impl Symbols {
             let versions = versions(kind, &sections, data);
             let link = object::SectionIndex(section.sh_link(endian) as usize);
             let strings = sections.section(link).map_err(bad)?.sh_offset(endian);
-            sorted.extend(symbols.iter().enumerate().filter_map(|(index, symbol)| {
-                let ifunc = symbol.st_type() == elf::STT_GNU_IFUNC;
-                let address = symbol.st_value(endian);
-                let wanted = (symbol.st_type() == elf::STT_FUNC || ifunc)
-                    && symbol.st_shndx(endian) != elf::SHN_UNDEF
-                    && image.probe_offset(address, 1).is_some()
-                    && !image.go().is_some_and(|go| go.starts_at(address));
-                wanted.then_some(Symbol {
-                    address,
-                    size: symbol.st_size(endian),
-                    name: strings.checked_add(u64::from(symbol.st_name(endian)))?,
-                    ifunc,
-                    compat: versions
-                        .get(index)
-                        .is_some_and(|version| version.0.get(endian).0 & HIDDEN != 0),
-                })
-            }));
+            let room = MOST - sorted.len();
+            sorted.extend(
+                symbols
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, symbol)| {
+                        let ifunc = symbol.st_type() == elf::STT_GNU_IFUNC;
+                        let address = symbol.st_value(endian);
+                        let wanted = (symbol.st_type() == elf::STT_FUNC || ifunc)
+                            && symbol.st_shndx(endian) != elf::SHN_UNDEF
+                            && image.probe_offset(address, 1).is_some()
+                            && !image.go().is_some_and(|go| go.starts_at(address));
+                        wanted.then_some(Symbol {
+                            address,
+                            size: symbol.st_size(endian),
+                            name: strings.checked_add(u64::from(symbol.st_name(endian)))?,
+                            ifunc,
+                            compat: versions
+                                .get(index)
+                                .is_some_and(|version| version.0.get(endian).0 & HIDDEN != 0),
+                        })
+                    })
+                    .take(room),
+            );
         }
         sorted.sort_unstable();
         sorted.dedup();
         Ok(Self { sorted })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
     }
 
     pub(super) fn iter<'a>(&'a self, image: &'a Image) -> impl Iterator<Item = Function<'a>> {
@@ -122,6 +139,7 @@ impl Symbols {
             size => symbol.address.checked_add(size)?,
         };
         let kind = if symbol.ifunc { FunctionKind::Ifunc } else { FunctionKind::Native };
+        let (name, raw) = (Outside::new(name), Outside::new(raw));
         Some(Function { name, raw, start: symbol.address, end, kind })
     }
 

@@ -3,12 +3,14 @@
 //! In: a version. Out: what to tell the user of it. Nothing else depends on versions:
 //! what is probed is decided by the symbols that a program has.
 
+use crate::outside::Outside;
+
 /// Minor versions of Go 1 over which the tests compare every count.
 const TESTED: [u32; 8] = [19, 21, 22, 23, 24, 25, 26, 27];
 
 /// A sentence for a version that is not among the tested ones.
-pub(super) fn untested(version: &str) -> Option<String> {
-    let minor = minor(version);
+pub(super) fn untested(version: &Outside) -> Option<String> {
+    let minor = minor(version.raw());
     if minor.is_some_and(|minor| TESTED.contains(&minor)) {
         return None;
     }
@@ -38,7 +40,9 @@ fn minor(version: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::untested;
+    fn untested(version: &str) -> Option<String> {
+        super::untested(&version.into())
+    }
 
     #[test]
     fn tested_versions_are_not_mentioned() {

@@ -1,6 +1,8 @@
 //! Owns the terminal: raw mode and the alternate screen while it lives, and a
 //! terminal left as it was found however it ends.
 
+#![expect(clippy::disallowed_methods, reason = "the view owns the terminal: its cells are clean")]
+
 use std::{
     io::{self, Stdout},
     os::fd::AsFd,

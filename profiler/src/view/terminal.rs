@@ -1,6 +1,8 @@
 //! The event loop. In: pictures from a channel, keys from a screen, a stop flag.
 //! Out: frames, at most 30 a second.
 
+#![expect(clippy::disallowed_methods, reason = "the view owns the terminal: its cells are clean")]
+
 use std::{
     io::{self, IsTerminal},
     sync::{

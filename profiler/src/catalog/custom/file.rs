@@ -15,6 +15,8 @@
 //! kind = "cache"
 //! ```
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -23,6 +25,10 @@ use toml::de::{DeTable, DeValue};
 use super::Probe;
 use super::draft::{Draft, Field, role, role_names};
 use super::source::{Part, ProbeError, Source, Wrong, did_you_mean, wrong};
+use crate::outside::Shown as _;
+
+/// Most bytes of a file: a thousand probes.
+const MOST: u64 = 256 << 10;
 
 /// Everything that a probe can have.
 const NAMES: [&str; 9] =
@@ -32,7 +38,7 @@ const NAMES: [&str; 9] =
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.shown())]
     Read {
         /// The file.
         path: PathBuf,
@@ -47,8 +53,16 @@ pub enum FileError {
 /// Reads a file of probes.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Probe>, FileError> {
     let path = path.as_ref();
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let mut text = Vec::new();
+    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).map_err(failed)?;
+    if text.len() as u64 > MOST {
+        return Err(failed(io::Error::other(
+            "it is larger than 256 KiB, which no list of probes is",
+        )));
+    }
+    let text = String::from_utf8(text)
+        .map_err(|_| failed(io::Error::other("it is not UTF-8, as TOML is")))?;
     Ok(parse(&text, path)?)
 }
 

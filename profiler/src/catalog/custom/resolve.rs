@@ -4,13 +4,17 @@
 //! means, laid out for that function's type arguments; or what does not fit.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::draft::{Built, Draft};
 use super::pattern::{Pattern, is_hidden, is_shaped, is_wrapper};
 use super::source::{Wrong, wrong};
 use crate::catalog::{Entry, Symbol};
+use crate::outside::Outside;
 use crate::target::{FunctionKind, Module, Target};
 
+/// Most functions that are looked at: more than there can be probes.
+const MOST: usize = 4096;
 /// Most functions listed in a message.
 const LISTED: usize = 8;
 
@@ -18,7 +22,7 @@ const LISTED: usize = 8;
 #[derive(Debug)]
 struct Found<'a> {
     module: &'a Module,
-    name: String,
+    name: Outside,
     kind: FunctionKind,
 }
 
@@ -54,7 +58,7 @@ fn no_go_function(at: usize, found: &[Found<'_>]) -> Result<(), Wrong> {
     match found.iter().find(|function| function.kind == FunctionKind::Go) {
         Some(function) => {
             let name = &function.name;
-            let dictionary = if is_shaped(name) { "dict, " } else { "" };
+            let dictionary = if is_shaped(name.raw()) { "dict, " } else { "" };
             let message = format!(
                 "{name} is a Go function, which takes its arguments in other registers than \
                  arg1 to arg6: write its parameters behind its name and use them, as in \
@@ -71,18 +75,20 @@ fn found<'a>(draft: &Draft, target: &'a Target) -> Vec<Found<'a>> {
     let wanted = draft.module.as_ref().map(|module| module.part().text.to_owned());
     let modules = target.modules().iter();
     modules
-        .filter(|module| wanted.as_ref().is_none_or(|wanted| *wanted == module.name))
+        .filter(|module| wanted.as_ref().is_none_or(|wanted| module.name == **wanted))
         .map(|module| {
             let functions = module.image.functions();
             let matching = functions.filter(|function| {
-                draft.pattern.matches(&function.name) || draft.pattern.matches(&function.raw)
+                draft.pattern.matches(function.name.raw())
+                    || draft.pattern.matches(function.raw.raw())
             });
             matching
                 .map(|function| Found {
                     module,
-                    name: function.name.clone().into_owned(),
+                    name: function.name.to_owned(),
                     kind: function.kind,
                 })
+                .take(MOST)
                 .collect::<Vec<_>>()
         })
         .find(|found| !found.is_empty())
@@ -98,7 +104,7 @@ fn chosen<'a, 'b>(
     let function = draft.function.part();
     let is_generic = matches!(draft.pattern, Pattern::Generic { .. });
     let chosen: Vec<_> =
-        found.iter().filter(|found| !(is_generic && is_wrapper(&found.name))).collect();
+        found.iter().filter(|found| !(is_generic && is_wrapper(found.name.raw()))).collect();
     if !chosen.is_empty() {
         return Ok(chosen);
     }
@@ -121,7 +127,7 @@ fn chosen<'a, 'b>(
 }
 
 /// Functions that share the last part of the name, without wrappers.
-fn similar(draft: &Draft, target: &Target) -> Vec<String> {
+fn similar(draft: &Draft, target: &Target) -> Vec<Outside> {
     let written = draft.function.part().text;
     let last = written.rsplit('.').next().unwrap_or(written);
     if last.is_empty() || last.contains('*') {
@@ -132,12 +138,13 @@ fn similar(draft: &Draft, target: &Target) -> Vec<String> {
         .iter()
         .flat_map(|module| module.image.functions())
         .filter(|function| function.kind == FunctionKind::Go)
-        .map(|function| function.name.into_owned())
-        .filter(|name| name.rsplit('.').next() == Some(last) && !is_wrapper(name))
+        .map(|function| function.name.to_owned())
+        .filter(|name| name.raw().rsplit('.').next() == Some(last) && !is_wrapper(name.raw()))
+        .take(MOST)
         .collect();
     // Those of the program before those of Go's own packages, which have no dot
     // in their first part either, but main.
-    names.sort_by_key(|name| !name.starts_with("main."));
+    names.sort_by_key(|name| !name.raw().starts_with("main."));
     names
 }
 
@@ -146,11 +153,10 @@ fn listed(functions: &[&Found<'_>]) -> String {
     format!("; write one probe for each, with its full name:{}", lines(&names))
 }
 
-fn lines(names: &[String]) -> String {
+fn lines(names: &[Outside]) -> String {
     let mut text = String::new();
     for name in names.iter().take(LISTED) {
-        text.push_str("\n    ");
-        text.push_str(name);
+        let _ = write!(text, "\n    {name}");
     }
     if names.len() > LISTED {
         text.push_str("\n    …");
@@ -169,21 +175,21 @@ fn check(draft: &Draft, function: &Found<'_>) -> Result<(), Wrong> {
         );
         return wrong(params.at, message);
     }
-    if is_hidden(name) {
+    if is_hidden(name.raw()) {
         let message = format!(
             "{name} leaves open for which types it is: Go before 1.21 does not keep the type \
              arguments of generic code, so that it cannot be told from its wrappers"
         );
         return wrong(place.at, message);
     }
-    if is_wrapper(name) {
+    if is_wrapper(name.raw()) {
         let message = format!(
             "{name} only serves calls through an interface, and calls the generic code itself, \
              which all calls reach: write [...] for the type arguments, or their names"
         );
         return wrong(place.at, message);
     }
-    match (is_shaped(name), draft.has_dictionary()) {
+    match (is_shaped(name.raw()), draft.has_dictionary()) {
         (true, false) => {
             let message = format!(
                 "expected dict behind the receiver, or first where there is none: {name} is \
@@ -199,12 +205,12 @@ fn check(draft: &Draft, function: &Found<'_>) -> Result<(), Wrong> {
 fn build(draft: &Draft, function: &Found<'_>) -> Result<Entry, Wrong> {
     let bindings = draft
         .pattern
-        .bound(&function.name)
+        .bound(function.name.raw())
         .map_err(|message| (draft.function.part().at, message))?;
     let entry = draft.build(&bindings)?.entry;
     Ok(Entry {
-        symbol: Symbol::Exact(Cow::Owned(function.name.clone())),
-        module: Some(function.module.name.clone()),
+        symbol: Symbol::Exact(Cow::Owned(function.name.raw().to_owned())),
+        module: Some(function.module.name.raw().to_owned()),
         ..entry
     })
 }

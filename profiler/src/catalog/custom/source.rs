@@ -3,6 +3,7 @@
 //! In: what the user wrote, as an argument or in a file. Out: [`Part`]s that know
 //! where they began, and a [`ProbeError`] with the line and a caret under the place.
 
+use crate::outside::Shown as _;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,13 +35,14 @@ impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, text, message } = self;
         let before: String = text.chars().take(*column).collect();
-        let caret = format!("{}^", " ".repeat(before.width()));
+        let caret = format!("{}^", " ".repeat(before.shown().to_string().width()));
+        let text = text.shown();
         let Some(path) = path else {
             return write!(f, "--probe: {message}\n  {text}\n  {caret}");
         };
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        let path = path.display();
+        let path = path.shown();
         write!(
             f,
             "{path}:{line}:{}: {message}\n  {number} | {text}\n  {margin} | {caret}",

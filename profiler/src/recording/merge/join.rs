@@ -12,23 +12,20 @@ use crate::model::{Limits, LockId, LockSlice, MapId, OpenSlice, Slice, merged};
 /// Open waits of a lock that are told one by one, as the model has them.
 const MOST_OPEN: usize = 16;
 
-/// All that the sources have.
-const LIMITS: Limits = {
-    const MANY: usize = usize::MAX / 4;
-    Limits {
-        keys_per_map: MANY,
-        total_keys: MANY,
-        maps: MANY,
-        callers_per_map: MANY,
-        locks: MANY,
-        key_waits: MANY,
-        op_stacks: MANY,
-        key_sites: MANY,
-        waiters: MANY,
-        holders: MANY,
-        pairs: MANY,
-        past_rows: 0,
-    }
+/// Twice what a session has, which drops the lighter half when it reads this.
+const LIMITS: Limits = Limits {
+    keys_per_map: 131_072,
+    total_keys: 131_072,
+    maps: 8192,
+    callers_per_map: 512,
+    locks: 2048,
+    key_waits: 4096,
+    op_stacks: 4096,
+    key_sites: 4096,
+    waiters: 8192,
+    holders: 2048,
+    pairs: 8192,
+    past_rows: 0,
 };
 
 /// Joins one interval after the other.
@@ -52,8 +49,8 @@ impl Joiner {
     ) -> Slice {
         let several = streams.len() > 1;
         let mut parts = Vec::new();
-        for (number, slices) in interval.into_iter().enumerate() {
-            let Some(slice) = in_a_row(slices) else { continue };
+        for (number, mut slices) in interval.into_iter().enumerate() {
+            let Some(slice) = slices.pop() else { continue };
             let slice = streams[number].translator.slice(slice, common);
             let mut lens: BTreeMap<MapId, u64> = BTreeMap::new();
             for (map, len) in slice.maps.iter().filter_map(|map| Some((map.map, map.len?))) {
@@ -88,11 +85,8 @@ impl Joiner {
 }
 
 /// One source's slices, one after the other.
-fn in_a_row(mut slices: Vec<Slice>) -> Option<Slice> {
-    if slices.len() < 2 {
-        return slices.pop();
-    }
-    Some(merged(&slices.iter().collect::<Vec<_>>(), &LIMITS))
+pub(super) fn in_a_row(slices: &[&Slice]) -> Slice {
+    merged(slices, &LIMITS)
 }
 
 fn side_by_side(parts: &[Slice]) -> Slice {

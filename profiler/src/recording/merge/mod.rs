@@ -5,25 +5,28 @@
 //! beginning to its end, twice, and an interval of each is in memory at a time.
 
 mod join;
+mod source;
 #[cfg(test)]
 mod tests;
 mod translate;
 
 use std::borrow::Cow;
-use std::fs;
-use std::iter::Peekable;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::format::{Header, Record};
 use super::names;
-use super::reader::{ReadError, Reader};
+use super::place::{Place, Replace};
+use super::reader::{MOST_NAMES, ReadError};
 use super::writer::{WriteError, Writer};
-use crate::model::{Definitions, Slice, TargetInfo};
+use crate::model::{Slice, TargetInfo};
 use join::Joiner;
+use source::{Head, Slices, Source};
 use translate::{Common, Translator};
+
+/// Most memory that the slices of an interval may take together, bytes.
+const MOST_MEMORY: usize = 64 << 20;
 
 /// What keeps recordings from being merged.
 #[derive(Debug, Error)]
@@ -34,17 +37,13 @@ pub enum MergeError {
     /// The output cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The output is one of the inputs.
-    #[error("{} is one of the recordings to be merged; choose another file with -o", path.display())]
-    Itself {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
+    /// Recordings that could be read, if only in part.
+    pub recordings: u64,
     /// Intervals of the output.
     pub intervals: u64,
     /// What of the inputs could not be read, in a sentence each.
@@ -53,16 +52,21 @@ pub struct Merged {
     pub notes: Vec<String>,
 }
 
-/// Writes one recording made of several.
+/// Writes one recording made of several; what is at its place may only be another.
 pub fn merge(paths: &[PathBuf], output: &Path) -> Result<Merged, MergeError> {
-    if paths.iter().any(|path| is_same(path, output)) {
-        return Err(MergeError::Itself { path: output.to_owned() });
-    }
+    let inputs: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let place = Place::find(output, &inputs, Replace::Recordings).map_err(WriteError::from)?;
+    merge_at(paths, place)
+}
+
+/// The same at a place that was found before.
+pub fn merge_at(paths: &[PathBuf], place: Place) -> Result<Merged, MergeError> {
     let mut merged = Merged::default();
     let mut sources = Vec::new();
+    let mut names_left = MOST_NAMES;
     let mut unread = None;
     for path in paths {
-        match Source::open(path, &mut merged) {
+        match Source::open(path, &mut names_left, &mut merged) {
             Ok(source) => sources.push(source),
             Err(error) => {
                 merged.problems.push(error.to_string());
@@ -73,8 +77,13 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<Merged, MergeError> {
     if let Some(error) = unread.filter(|_| sources.is_empty()) {
         return Err(error.into());
     }
-    let mut writer = Writer::create(output)?;
+    merged.recordings = sources.len() as u64;
+    let mut writer = Writer::beside_its_place(place)?;
     write(sources, &mut writer, &mut merged)?;
+    // Where there is none, nothing takes the place.
+    if merged.intervals > 0 {
+        writer.settle()?;
+    }
     Ok(merged)
 }
 
@@ -91,7 +100,7 @@ fn write(sources: Vec<Source>, writer: &mut Writer, merged: &mut Merged) -> Resu
     let mut streams: Vec<Stream> = Vec::new();
     for (number, source) in sources.into_iter().enumerate() {
         let translator = Translator::new(number, count > 1, source.names, &mut common);
-        streams.push(Stream { slices: source.slices.peekable(), translator });
+        streams.push(Stream { slices: source.slices, translator });
     }
     let mut joiner = Joiner::new(count);
     while let Some(interval) = next_interval(&mut streams) {
@@ -103,92 +112,45 @@ fn write(sources: Vec<Source>, writer: &mut Writer, merged: &mut Merged) -> Resu
         writer.append(&Record::Slice(Cow::Owned(slice)))?;
         merged.intervals += 1;
     }
+    merged.problems.extend(streams.iter().filter_map(|stream| stream.slices.problem()));
     let end = if count == 1 { "copied".into() } else { format!("merged from {count} recordings") };
     writer.append(&Record::End { reason: end.into() })
 }
 
-/// A recording to be merged.
-struct Source {
-    targets: Vec<TargetInfo>,
-    names: Definitions,
-    slices: Slices,
-}
-
-impl Source {
-    /// Reads all names, and what there is to say of its state.
-    fn open(path: &Path, merged: &mut Merged) -> Result<Self, ReadError> {
-        let mut reader = Reader::open(path)?;
-        let mut targets = None;
-        let mut names = Definitions::default();
-        let mut slices = 0;
-        for record in reader.by_ref() {
-            match record {
-                Record::Header(header) if targets.is_none() => {
-                    let Header { target, sources, .. } = header.into_owned();
-                    targets = Some(if sources.is_empty() { vec![target] } else { sources });
-                }
-                Record::Definitions(new) => names::extend(&mut names, new.into_owned()),
-                Record::Slice(_) => slices += 1,
-                Record::Header(_) | Record::End { .. } => {}
-            }
-        }
-        if let Some(damage) = reader.damage() {
-            merged.problems.push(format!("{}: {damage}", path.display()));
-        }
-        if reader.growing() {
-            let path = path.display();
-            merged.notes.push(format!("{path} is still being written; what it holds is merged"));
-        }
-        let slices = Slices { reader: Reader::open(path)?, left: slices };
-        Ok(Self { targets: targets.unwrap_or_default(), names, slices })
-    }
-}
-
-/// The slices of a recording, of those that were there when it was opened.
-struct Slices {
-    reader: Reader,
-    left: u64,
-}
-
-impl Iterator for Slices {
-    type Item = Slice;
-
-    fn next(&mut self) -> Option<Slice> {
-        while self.left > 0 {
-            if let Record::Slice(slice) = self.reader.next()? {
-                self.left -= 1;
-                return Some(slice.into_owned());
-            }
-        }
-        None
-    }
-}
-
 /// A recording that is being merged.
 struct Stream {
-    slices: Peekable<Slices>,
+    slices: Slices,
     translator: Translator,
 }
 
 /// The slices of each source that make up the next interval: that of the source whose next
 /// slice is the earliest, and those of the others that lie in it for the most part.
 fn next_interval(streams: &mut [Stream]) -> Option<Vec<Vec<Slice>>> {
-    let heads = streams.iter_mut().enumerate();
-    let starts = heads.filter_map(|(number, it)| Some((it.slices.peek()?.start_unix_ns, number)));
-    let (start, first) = starts.min()?;
+    let (start, first, slice, mut memory) = loop {
+        let heads = streams.iter().enumerate();
+        let starts =
+            heads.filter_map(|(number, it)| Some((it.slices.peek()?.start_unix_ns, number)));
+        let (start, first) = starts.min()?;
+        // What cannot be read any more has no next one either.
+        if let Some((slice, memory)) = streams[first].slices.take() {
+            break (start, first, slice, memory);
+        }
+    };
     let mut interval: Vec<Vec<Slice>> = streams.iter().map(|_| Vec::new()).collect();
-    interval[first].extend(streams[first].slices.next());
-    let end = start.saturating_add(interval[first].iter().map(|slice| slice.duration_ns).sum());
+    let end = start.saturating_add(slice.duration_ns);
+    interval[first].push(slice);
+    let middle = |head: Head| head.start_unix_ns.saturating_add(head.duration_ns / 2);
     for (number, stream) in streams.iter_mut().enumerate().filter(|(number, _)| *number != first) {
-        let middle = |slice: &Slice| slice.start_unix_ns.saturating_add(slice.duration_ns / 2);
-        while let Some(slice) = stream.slices.next_if(|slice| middle(slice) < end) {
+        // What there is no room for is in the next interval.
+        while memory < MOST_MEMORY && stream.slices.peek().is_some_and(|head| middle(head) < end) {
+            let Some((slice, more)) = stream.slices.take() else { break };
+            memory = memory.saturating_add(more);
+            let slice = match interval[number].pop() {
+                Some(before) => join::in_a_row(&[&before, &slice]),
+                None => slice,
+            };
             interval[number].push(slice);
         }
     }
     Some(interval)
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    let identity = |path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
-    matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
 }

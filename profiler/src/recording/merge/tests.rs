@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -6,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::summary::Summary;
 use crate::model::{Session, fixture};
-use crate::recording::{Recorder, read};
+use crate::recording::{Reader, Recorder, read};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -55,7 +56,7 @@ fn one_recording_sums_up_as_before() {
     let one = record(&dir, "one", |_| {}, &fixture::slices());
     let output = dir.path().join("out");
     let merged = merge(std::slice::from_ref(&one), &output).unwrap();
-    assert_eq!(merged, Merged { intervals: 3, ..Merged::default() });
+    assert_eq!(merged, Merged { recordings: 1, intervals: 3, ..Merged::default() });
     let (before, after) = (comparable(summary(&one)), comparable(summary(&output)));
     assert_eq!(after.maps, before.maps);
     assert_eq!(after.locks, before.locks);
@@ -162,7 +163,7 @@ fn what_is_damaged_is_named_and_the_rest_is_merged() {
     let missing = dir.path().join("missing");
     let output = dir.path().join("out");
     let merged = merge(&[foreign.clone(), whole.clone(), cut, missing], &output).unwrap();
-    assert_eq!((merged.intervals, merged.problems.len()), (3, 3));
+    assert_eq!((merged.recordings, merged.intervals, merged.problems.len()), (2, 3, 3));
     for (problem, part) in merged.problems.iter().zip(["foreign", "at byte", "missing"]) {
         assert!(problem.contains(part), "{problem}");
     }

@@ -4,6 +4,7 @@
 //! arrays that an interface may hold and that lead elsewhere. What only looks like a
 //! type's description may be among them; it does no harm.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::layout::{Layout, MAX_SIZE};
@@ -18,6 +19,8 @@ const REGION_LIMIT: u64 = 1 << 26;
 const CHUNK: usize = 1 << 20;
 /// Most types of each sort that are returned.
 const MOST: usize = 4096;
+/// Most types that are looked at, each of which is remembered.
+const LOOKED_AT: usize = 1 << 17;
 /// Bytes of the head of every description that is looked at.
 const HEAD: usize = 64;
 
@@ -110,12 +113,20 @@ pub(super) fn module_types(memory: &impl ReadMemory, start: u64, end: u64) -> Mo
     let region = Region::read(memory, start, end);
     let types = Types { memory: &region, base_of: |_| Some(start) };
     let mut layouts: HashMap<u64, Option<Layout>> = HashMap::new();
+    let looked = Cell::new(0_usize);
     let mut layout_of = |address| -> Option<Layout> {
-        let layout = || types.shape(address).map(|shape| Layout::of(&shape));
+        let layout = || {
+            looked.set(looked.get() + 1);
+            types.shape(address).map(|shape| Layout::of(&shape))
+        };
         layouts.entry(address).or_insert_with(layout).clone()
     };
     let mut found = ModuleTypes::default();
     for (address, head) in region.heads() {
+        if looked.get() >= LOOKED_AT {
+            found.more = true;
+            break;
+        }
         match head[read::KIND as usize] & read::KIND_MASK {
             read::KIND_MAP if is_map(&region, head) => {
                 let key = word(head, read::FIRST);

@@ -37,7 +37,7 @@ fn frames(image: &Image, address: u64) -> Vec<String> {
 }
 
 fn check(image: &Image) {
-    let names: Vec<_> = image.functions().map(|function| function.name.into_owned()).collect();
+    let names: Vec<_> = image.functions().map(|function| function.name.raw().to_owned()).collect();
     assert_eq!(names, ["main.main", "main.(*Cache).Get"]);
     let get = image.function_at(TEXT + STRIDE + 5).unwrap();
     assert_eq!((get.start, get.end), (TEXT + STRIDE, TEXT + 2 * STRIDE));
@@ -47,7 +47,7 @@ fn check(image: &Image) {
     assert_eq!(frames(image, TEXT + 7), ["main.main /src/tiny.go:10"]);
     assert_eq!(frames(image, TEXT + STRIDE + 8), ["main.(*Cache).Get /src/tiny.go:11"]);
     assert_eq!(image.go_types(), Some(TYPES));
-    assert_eq!(image.go_version(), Some("go1.27.3"));
+    assert_eq!(image.go_version(), Some(Outside::new("go1.27.3")));
 }
 
 #[test]
@@ -196,10 +196,13 @@ fn symbols_are_demangled_and_keep_their_raw_name() {
     let image = Image::open(&exe).unwrap();
     let name = "symbols_are_demangled_and_keep_their_raw_name";
     let wanted = |function: &Function| {
-        function.kind == FunctionKind::Native && function.name.ends_with(name)
+        function.kind == FunctionKind::Native && function.name.raw().ends_with(name)
     };
     let function = image.functions().find(wanted).unwrap();
-    assert!(function.raw.starts_with("_Z") || function.raw.starts_with("_R"), "{function:?}");
+    assert!(
+        function.raw.raw().starts_with("_Z") || function.raw.raw().starts_with("_R"),
+        "{function:?}"
+    );
     assert_eq!(image.function_at(function.end - 1).unwrap().start, function.start);
 }
 
@@ -222,7 +225,7 @@ fn exercise(image: &Image) {
 /// ELF file with relocations and versioned symbols.
 fn linker() -> Option<Vec<u8>> {
     let image = Image::open(&std::env::current_exe().ok()?).ok()?;
-    std::fs::read(image.interpreter()?).ok()
+    std::fs::read(image.interpreter()?.raw()).ok()
 }
 
 proptest! {
