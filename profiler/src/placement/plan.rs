@@ -318,7 +318,7 @@ fn body(module: &Module, candidate: &Candidate) -> Option<Body> {
     let len = candidate.end.checked_sub(candidate.start)?;
     module.image.probe_offset(candidate.start, len)?;
     // What GCC and LLVM split off a function is jumped to from its middle.
-    let is_entered = !candidate.name.split('.').any(|part| part == "cold");
+    let is_entered = !candidate.name.raw().split('.').any(|part| part == "cold");
     Some(Body::new(module.image.bytes_at(candidate.start, len)?, candidate.start, is_entered))
 }
 

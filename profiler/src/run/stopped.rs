@@ -57,12 +57,12 @@ impl Collector {
         if !self.stop_signal.as_ref().is_some_and(StopSignal::take) {
             return Ok(());
         }
-        self.note_open_waits(monotonic_ns());
+        let open = self.open_waits(monotonic_ns());
         self.detach();
         while self.drain() > 0 {}
         self.gather();
         self.flush_last();
-        self.decoder.finish(&mut self.tally);
+        self.decoder.finish_with(&open, &mut self.tally);
         self.close(updates)?;
         // Addresses mean the same later on, but nothing is known of waits that go on now.
         let _ = self.kernel.forget();
