@@ -1,7 +1,7 @@
 //! Everything that crosses the kernel boundary: site descriptors and the run's
 //! configuration on the way in, records and loss counters on the way out.
 
-use crate::operand::Operand;
+use crate::{call::Switches, operand::Operand};
 
 /// Most sites one run can have: the size of the descriptor array.
 pub const MAX_SITES: usize = 1024;
@@ -134,6 +134,10 @@ pub mod site_flags {
     /// The task has released the lock once it comes here: it does not release it again for
     /// another that waits.
     pub const ENDS_HOLD: u16 = 128;
+    /// The function is only called where the lock is taken: each call is a wait.
+    pub const ONLY_WAITS: u16 = 256;
+    /// Who waits in the function sleeps: a call that lasts without sleeping is no wait.
+    pub const WAITS_ASLEEP: u16 = 512;
 }
 
 /// One probed instruction as the programs see it: the attach cookie is its index.
@@ -154,6 +158,10 @@ pub struct Site {
     pub tgid: u32,
     /// Offset of `goid` in `runtime.g`; 0: the task has no number of its own.
     pub goid_offset: u32,
+    /// How long a timed call that does nothing lasts with its two probes, ns.
+    pub call_ns: u32,
+    /// What a timed call must last beyond that to be a wait, where it did not sleep, ns.
+    pub spin_ns: u32,
     /// The map's address, or the lock's.
     pub object: Operand,
     /// The key or the pointer to it.
@@ -582,6 +590,8 @@ pub struct OpenWait {
     /// How often the task was put to sleep. 0: the semaphore may have been free after all,
     /// and the entry is stale.
     pub parks: u64,
+    /// What the thread had gone through when it entered a native function.
+    pub switches: Switches,
     /// User stack, innermost first.
     pub frames: [u64; MAX_FRAMES],
 }
@@ -654,6 +664,6 @@ const _: () = {
     assert!(size_of::<Release>() == 432 + 16 * LIVE_FRAMES + 8 * MAX_FRAMES);
     assert!(size_of::<OpStack>() == 48 + 8 * MAX_FRAMES);
     assert!(size_of::<Layout>() == 24);
-    assert!(size_of::<Site>() == 104);
+    assert!(size_of::<Site>() == 112);
     assert!(TASK_SLOTS.is_power_of_two() && TYPE_SLOTS.is_power_of_two());
 };

@@ -12,11 +12,13 @@
 extern crate std;
 
 mod abi;
+mod call;
 mod combine;
 mod operand;
 mod parks;
 
 pub use abi::*;
+pub use call::{Call, Switches};
 pub use combine::{
     HINTS, Identifies, Identity, LONG_HINTS, LONG_SLOTS, Offered, Resident, SLOT_KEY, SLOTS,
     SLOTS_PER_HINT, Slot,

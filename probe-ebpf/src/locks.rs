@@ -36,6 +36,17 @@ static BLANK: Array<OpenWait, 1> = Array::new();
 /// the tie between two parks.
 #[btf_map]
 static PARKS: LruHashMap<u64, LastPark, MAX_WAITERS> = LruHashMap::new();
+/// The wait that is open under this name.
+#[inline(always)]
+pub(crate) fn open(id: u64) -> Option<*mut OpenWait> {
+    WAITS.get_ptr_mut(&id)
+}
+
+/// Forgets the wait of this name: it was none.
+#[inline(always)]
+pub(crate) fn forget(id: u64) {
+    let _ = WAITS.remove(&id);
+}
 
 /// Names a call in progress: a thread is in one call of a lock function at a time.
 #[inline(always)]
@@ -277,10 +288,9 @@ pub(crate) fn park(task: u64) {
     }
 }
 
-/// Closes the wait `id` of `task`, if it goes on.
+/// Closes the wait `id` of `task` that ended at `end_ns`, if it goes on.
 #[inline(always)]
-pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64) {
-    let end_ns = now();
+pub(crate) fn end<C: EbpfContext>(ctx: &C, id: u64, task: u64, end_ns: u64) {
     let Some(open) = WAITS.get_ptr(&id) else { return };
     if let Some(mut entry) = reserve::<Wait>() {
         let record = entry.as_mut_ptr();

@@ -16,6 +16,8 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod calls;
+#[cfg(target_arch = "bpf")]
 mod claims;
 #[cfg(target_arch = "bpf")]
 mod combining;
@@ -41,7 +43,11 @@ mod programs {
         programs::{ProbeContext, RetProbeContext},
     };
 
-    use crate::{context::Hit, locks, ops};
+    use crate::{
+        calls,
+        context::{Hit, now},
+        locks, ops,
+    };
 
     /// One operation of a map.
     #[uprobe]
@@ -84,7 +90,7 @@ mod programs {
     #[uprobe]
     fn wait_end(ctx: ProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            locks::end(&ctx, hit.task(), hit.task());
+            locks::end(&ctx, hit.task(), hit.task(), now());
         }
         0
     }
@@ -111,7 +117,7 @@ mod programs {
     #[uprobe]
     fn acquire_enter(ctx: ProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            locks::begin(&ctx, &hit, locks::call_id(hit.cookie));
+            calls::enter(&ctx, &hit);
         }
         0
     }
@@ -120,7 +126,7 @@ mod programs {
     #[uretprobe]
     fn acquire_return(ctx: RetProbeContext) -> u32 {
         if let Some(hit) = Hit::of(ctx.regs) {
-            locks::end(&ctx, locks::call_id(hit.cookie.wrapping_sub(1)), hit.task());
+            calls::leave(&ctx, &hit);
         }
         0
     }

@@ -117,6 +117,40 @@ pub fn hash() -> Result<PathBuf> {
     c("hash")
 }
 
+/// The C program whose locks are free or not, as it knows.
+pub fn waits() -> Result<PathBuf> {
+    c("waits")
+}
+
+/// The same without its symbols.
+pub fn stripped_waits() -> Result<PathBuf> {
+    c_as("waits-stripped", "waits", &["-s"])
+}
+
+/// The Rust program whose `RwLock` readers and writers wait for.
+pub fn rwlocks() -> Result<PathBuf> {
+    rust("rwlocks", "rwlocks", &[])
+}
+
+/// The same without its symbols.
+pub fn stripped_rwlocks() -> Result<PathBuf> {
+    rust("rwlocks-stripped", "rwlocks", &["-Cstrip=symbols"])
+}
+
+fn rust(output: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    let sources = workspace().join("tests/programs/rust");
+    built(target_dir().join("programs").join(output), &sources, |output| {
+        let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        go::run(
+            Command::new(compiler)
+                .args(["--edition", "2024", "-O", "-o"])
+                .arg(output)
+                .args(flags)
+                .arg(sources.join(name).with_extension("rs")),
+        )
+    })
+}
+
 /// The C program that copies itself.
 pub fn forks() -> Result<PathBuf> {
     c("forks")
@@ -128,12 +162,17 @@ pub fn leaves() -> Result<PathBuf> {
 }
 
 fn c(name: &str) -> Result<PathBuf> {
+    c_as(name, name, &[])
+}
+
+fn c_as(output: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
     let sources = workspace().join("tests/programs/c");
-    built(target_dir().join("programs").join(name), &sources, |output| {
+    built(target_dir().join("programs").join(output), &sources, |output| {
         go::run(
             Command::new("cc")
                 .args(["-O2", "-Wall", "-Wextra", "-pthread", "-o"])
                 .arg(output)
+                .args(flags)
                 .arg(sources.join(name).with_extension("c")),
         )
     })
@@ -145,6 +184,10 @@ pub const FOLLOWED: [&str; 2] = [go::DEBIAN, go::NEWEST];
 /// Builds whatever the tests run, in all variants.
 pub fn build_all() -> Result<()> {
     hash()?;
+    waits()?;
+    stripped_waits()?;
+    rwlocks()?;
+    stripped_rwlocks()?;
     forks()?;
     leaves()?;
     for (version, link) in matrix::QUICK {

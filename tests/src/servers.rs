@@ -40,10 +40,10 @@ pub const REDIS_LIBRARIES: [&str; 2] = ["libjemalloc2", "liblzf1"];
 
 /// Fetches all of them.
 pub fn fetch_all() -> Result<()> {
-    for package in [PROMETHEUS, ETCD, ETCDCTL, CADDY] {
+    for package in [PROMETHEUS, ETCD, ETCDCTL, CADDY, REDIS_SERVER] {
         program(package)?;
     }
-    Ok(())
+    REDIS_LIBRARIES.iter().try_for_each(|package| libraries(package).map(drop))
 }
 
 /// The program of a package, which is downloaded first if it is not there yet.

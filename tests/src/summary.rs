@@ -13,7 +13,21 @@ pub struct Summary {
     pub window: Window,
     pub maps: Vec<Map>,
     pub locks: Vec<Lock>,
+    #[serde(default)]
+    pub lock_functions: Vec<LockFunction>,
     pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct LockFunction {
+    pub function: String,
+    pub calls: u64,
+    pub waits: u64,
+    pub slept: u64,
+    pub lasted: u64,
+    pub preempted: u64,
+    pub lasting_ns: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -122,6 +136,7 @@ pub struct Lock {
     pub id: String,
     pub address: Option<String>,
     pub kind: String,
+    pub label: Option<String>,
     #[serde(default)]
     pub maps: Vec<String>,
     pub wait: Wait,

@@ -129,7 +129,7 @@ fn a_missing_function_is_named() -> Result<()> {
     Mapprof::stat(program.pid())
         .args(["--probe", "lookup:no_such_function key=arg1:int"])
         .run()?
-        .expect_code(1)?
-        .expect_message(&["no_such_function"])?;
+        .expect_code(2)?
+        .expect_message(&["no_such_function", "       ^", "inlined"])?;
     program.finish_well()
 }

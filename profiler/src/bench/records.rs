@@ -6,7 +6,7 @@ use probe_ebpf::{
 };
 
 use crate::{
-    catalog::{KeyFormat, Role},
+    catalog::{KeyFormat, Role, Waits},
     decode::{Decoder, Resolver, TypeText},
     model::{Limits, Slice, SliceMeta},
     placement::{Cost, Plan, Program, Site},
@@ -95,6 +95,7 @@ fn site(role: Role, kind: &str) -> Site {
         kind: kind.into(),
         format: KeyFormat::Str,
         mode: None,
+        waits: Waits::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand, Reg};
 
-use super::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task};
+use super::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task, Waits};
 
 const FUNCTIONS: &[(&str, Op)] = &[
     ("mapprof_demo_lookup", Op::Lookup),
@@ -33,6 +33,7 @@ pub(super) fn entries() -> impl Iterator<Item = Entry> {
         forwards_to: &[],
         may_wait: false,
         mode: None,
+        waits: Waits::default(),
         off: None,
         required: false,
     })

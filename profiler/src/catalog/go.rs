@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use probe_ebpf::{Op, Operand, Reg};
 
-use super::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task, With, go_locks};
+use super::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task, Waits, With, go_locks};
 
 const RAX: Operand = Operand::reg(Reg::Rax);
 const RBX: Operand = Operand::reg(Reg::Rbx);
@@ -203,6 +203,7 @@ pub(super) fn map(name: &'static str, op: Op, object: Operand, aux: Operand) -> 
         forwards_to: &[],
         may_wait: false,
         mode: None,
+        waits: Waits::default(),
         off: None,
         required: false,
     }

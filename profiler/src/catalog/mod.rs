@@ -8,6 +8,8 @@ pub mod custom;
 mod demo;
 mod go;
 mod go_locks;
+mod native;
+mod programs;
 mod rust;
 mod sema;
 
@@ -18,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::target::KeyFormat;
 pub use go::{Goid, INNER_TYPES, goid, is_inner_type};
+pub use native::{Known, known_lock};
+pub use programs::{ELSEWHERE, WORTH, Worth};
 pub use sema::{
     FD_MUTEX, LockCall, SEMA_DEPTH, SemaUser, fd_mode, is_forwarding, is_internal, is_lock,
     is_of_rwmutex, is_package_init, is_runtime, is_semaphore, lock_call, mutex_inside,
@@ -71,6 +75,18 @@ impl With {
             Self::Spin => "spinning before a goroutine is put to sleep",
         }
     }
+}
+
+/// Which calls of a function that returns once it has the lock are waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Waits {
+    /// Those in which the thread slept, or that lasted longer than a free lock explains.
+    #[default]
+    AsleepOrLong,
+    /// Those in which the thread slept: it does not spin, or not for long.
+    Asleep,
+    /// All: the function is only called where the lock is taken.
+    Always,
 }
 
 /// What a probe at the function tells.
@@ -203,6 +219,8 @@ pub struct Entry {
     pub may_wait: bool,
     /// In which way the lock was held or wanted, where the function knows but one.
     pub mode: Option<Mode>,
+    /// Which of its calls are waits, where it is timed.
+    pub waits: Waits,
     /// The switch that turns it on; `None`: it is on.
     pub off: Option<With>,
     /// The user named this function, so that its absence is an error.
@@ -223,6 +241,31 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     true
+}
+
+impl Entry {
+    /// A probe at a function's start that reads nothing, to see whether it can be had.
+    pub fn at(function: String, module: String) -> Self {
+        Self {
+            runtime: "custom",
+            symbol: Symbol::Exact(Cow::Owned(function)),
+            module: Some(module),
+            role: Role::Map(Op::Iterate),
+            point: Point::Start,
+            object: Operand::NONE,
+            key: KeySource::None,
+            format: KeyFormat::Bytes,
+            aux: Operand::NONE,
+            task: Task::Thread,
+            kind: Cow::Borrowed("custom.map"),
+            forwards_to: &[],
+            may_wait: false,
+            mode: None,
+            waits: Waits::default(),
+            off: None,
+            required: true,
+        }
+    }
 }
 
 /// Everything mapprof knows by itself; of what is off by default, `with` is on.

@@ -145,7 +145,7 @@ pub fn is_lock(kind: &str) -> bool {
 }
 
 /// How the names of functions begin that are a runtime's or a lock library's own.
-const RUNTIME: [&str; 14] = [
+const RUNTIME: [&str; 25] = [
     // Go: the runtime, and packages that nothing outside its library may import.
     "runtime.",
     "sync.",
@@ -163,6 +163,19 @@ const RUNTIME: [&str; 14] = [
     "pthread_",
     "__pthread_",
     "__lll_lock",
+    "___pthread_",
+    "mtx_",
+    "sem_",
+    "__new_sem_",
+    // C++, as its symbols are and as they are shown.
+    "std::mutex",
+    "__gthread_mutex_",
+    "_ZNSt5mutex4lockEv",
+    "absl::Mutex::",
+    // GLib.
+    "g_mutex_",
+    "g_rw_lock_",
+    "g_rec_mutex_",
 ];
 
 /// Whether a function is the runtime's or the lock library's own rather than the

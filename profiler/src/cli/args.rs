@@ -445,6 +445,9 @@ pub(super) struct ProbesArgs {
     /// What in it.
     #[command(flatten)]
     pub(super) choice: ChoiceArgs,
+    /// List the functions with this in their names instead, and whether they can be probed
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["probes", "config", "only", "with"])]
+    pub(super) find: Option<String>,
     /// text or json
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(super) format: PlanFormat,

@@ -6,11 +6,13 @@
 
 mod args;
 mod completions;
+mod dead_end;
 mod demo;
 mod diff;
 #[cfg(test)]
 mod docs_tests;
 mod doctor;
+mod find;
 mod launched;
 mod limits;
 mod memory;
@@ -98,13 +100,16 @@ fn show_probes(args: &ProbesArgs) -> Result<ExitCode> {
         (_, _, Some(name)) => Target::of_process(profile::pid_of_name(name)?)?,
         _ => unreachable!("clap requires one of them"),
     };
+    if let Some(text) = &args.find {
+        return find::run(&target, text, args.format);
+    }
     let plan =
         placement::plan(&target, &profile::entries(&args.choice, &target)?, args.choice.only());
     match args.format {
         PlanFormat::Text => out::print(probes::text(&target, &plan).as_bytes())?,
         PlanFormat::Json => out::data(&report::json_of(&probes::json(&target, &plan))?)?,
     }
-    plan.require()?;
+    profile::require(&plan, &args.choice)?;
     Ok(ExitCode::SUCCESS)
 }
 

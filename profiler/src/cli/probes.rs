@@ -148,7 +148,7 @@ fn row(target: &Target, site: &Site) -> [String; 7] {
 }
 
 /// Columns as wide as their contents; the last one is not padded.
-fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+pub(super) fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].width());
         widths.filter(|&width| width <= COLUMN_LIMIT).max().unwrap_or(0)

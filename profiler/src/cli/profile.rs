@@ -37,6 +37,13 @@ pub(super) fn entries(choice: &ChoiceArgs, target: &Target) -> Result<Vec<Entry>
     Ok(entries)
 }
 
+/// Fails if a function that the user named has no probe, with the place where it was named.
+pub(super) fn require(plan: &Plan, choice: &ChoiceArgs) -> Result<()> {
+    let Err(error) = plan.require() else { return Ok(()) };
+    let refused = choice.own().find_map(|probe| probe.refused(error.function.raw(), &error.reason));
+    Err(refused.map_or_else(|| error.into(), Into::into))
+}
+
 /// The one process of that name.
 pub(super) fn pid_of_name(name: &str) -> Result<i32> {
     let found = find_by_name(name);
@@ -98,7 +105,7 @@ impl Planned {
         let entries = entries(choice, &target)?;
         let wanted = Wanted { entries, only: choice.only(), key_bytes: how.key_bytes };
         let plan = wanted.plan(&target);
-        plan.require()?;
+        require(&plan, choice)?;
         Ok(Self { target, wanted, plan })
     }
 }

@@ -2,21 +2,11 @@
 //!
 //! In: the plan and what was measured. Out: a sentence or two, never silence.
 
-use std::{fmt::Write as _, fs};
+use std::fs;
 
-use crate::{model::Session, outside::Shown as _, placement::Plan, target::Target};
+use crate::{model::Session, outside::Shown as _, placement::Plan};
 
-/// Why a program has nothing to probe.
-pub(super) fn nothing_to_probe(target: &Target, plan: &Plan) -> String {
-    let mut text = format!("nothing to probe in {}:", target.name());
-    for left in &plan.left_out {
-        let _ = write!(text, "\n  {}: {}", left.function, left.reason);
-    }
-    text.push_str(
-        "\nFunctions of its own can be named with --probe; `mapprof probes` shows the plan",
-    );
-    text
-}
+pub(super) use super::dead_end::nothing_to_probe;
 
 /// Why a run that is attached has seen nothing, if so.
 pub(super) fn nothing_seen(plan: &Plan, session: &Session) -> Option<String> {
@@ -77,7 +67,7 @@ mod tests {
         catalog,
         model::TargetInfo,
         placement::{self, Only},
-        target::fixture::TinyGo,
+        target::{Target, fixture::TinyGo},
     };
 
     #[test]

@@ -10,6 +10,7 @@ mod holding;
 mod keys;
 mod known;
 mod names;
+mod native;
 mod records;
 mod settle;
 mod waits;
@@ -270,7 +271,14 @@ impl<R: Resolver> Decoder<R> {
                 self.seen.add(1, 1);
                 self.release(&release);
             }
-            Some(Record::OpStack(head, frames)) => self.op_stack(&head, &frames, sink),
+            Some(Record::OpStack(head, mut frames)) => {
+                let Some(site) = self.sites.get(head.site as usize) else {
+                    self.malformed += 1;
+                    return;
+                };
+                self.names.sound(site, &mut frames);
+                self.op_stack(&head, &frames, sink);
+            }
             None => self.malformed += 1,
         }
     }

@@ -22,6 +22,15 @@ use crate::{
 pub trait Resolver {
     /// The Go map type at this address of the target.
     fn map_type(&mut self, address: u64) -> Option<TypeText>;
+    /// Whether a call may return to this address: it is code, and behind a call where it is
+    /// known what stands there.
+    fn follows_a_call(&mut self, _address: u64) -> bool {
+        true
+    }
+    /// What lies at this address in a module's data: a variable and its module.
+    fn variable_at(&mut self, _address: u64) -> Option<String> {
+        None
+    }
     /// The functions at a return address, innermost first; never empty.
     fn frames(&mut self, return_address: u64) -> Vec<Frame>;
     /// The Go type at this address of the target.
@@ -409,7 +418,9 @@ impl<R: Resolver> Names<R> {
         let address = object.wrapping_sub(place.offset);
         let (lock, is_new) = self.locks.get((address, Arc::clone(&place.kind)));
         if is_new {
-            let label = self.user_of(frames.get(place.skip..).unwrap_or_default());
+            let frames = frames.get(place.skip..).unwrap_or_default();
+            let label =
+                if site.is_go { self.user_of(frames) } else { self.taker(site, frames, address) };
             let kind = place.kind.to_string();
             let address = site.has_object.then_some(address);
             self.new.locks.insert(lock, LockInfo { address, kind, label });

@@ -187,6 +187,13 @@ pub(super) struct Stack {
     len: usize,
 }
 
+impl Stack {
+    /// The innermost of them.
+    pub(super) fn cut(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
 impl std::ops::Deref for Stack {
     type Target = [u64];
 

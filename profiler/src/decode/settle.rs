@@ -83,7 +83,8 @@ impl<R: Resolver> Decoder<R> {
         for wait in &open.waits {
             let Some(site) = self.sites.get(wait.site as usize) else { continue };
             let count = (wait.frame_count as usize).min(wait.frames.len());
-            let frames = frames(&wait.frames[..count], wait.caller);
+            let mut frames = frames(&wait.frames[..count], wait.caller);
+            self.names.sound(site, &mut frames);
             let Some(at) = self.names.lock(site, wait.object, &frames) else { continue };
             let ns = open.at_ns.saturating_sub(wait.wait_ns);
             let (lock, stack, mode) = (at.lock, at.place.stack, at.place.mode);
@@ -99,7 +100,8 @@ impl<R: Resolver> Decoder<R> {
             return;
         };
         let count = (wait.frame_count as usize).min(wait.frames.len());
-        let frames = frames(&wait.frames[..count], wait.caller);
+        let mut frames = frames(&wait.frames[..count], wait.caller);
+        self.names.sound(site, &mut frames);
         let Some(at) = self.names.lock(site, wait.object, &frames) else {
             self.other_waits += 1;
             return;

@@ -9,7 +9,7 @@ use probe_ebpf::{
 
 use super::{records::frames, *};
 use crate::{
-    catalog::{KeyFormat, Role},
+    catalog::{KeyFormat, Role, Waits},
     placement::{Cost, Program, Site},
     target::{Frame, KeyShape},
 };
@@ -149,6 +149,7 @@ fn site(role: Role, kind: &str, runtime: &'static str) -> Site {
         kind: kind.into(),
         format: KeyFormat::Uint,
         mode: None,
+        waits: Waits::default(),
     }
 }
 

@@ -180,6 +180,23 @@ impl Attachment {
         attachment.or_refused(kernel.method(), |_| Path::new(path))
     }
 
+    /// Times calls of a function of this process, with these cookies for its entry and, the
+    /// next, for its return.
+    pub(super) fn timed(
+        kernel: &mut Kernel,
+        path: &str,
+        offset: u64,
+        cookie: u32,
+    ) -> Result<Self, KernelError> {
+        let mut attachment = Self::nothing();
+        let ends = [(Program::AcquireReturn, cookie + 1), (Program::AcquireEnter, cookie)];
+        for (program, cookie) in ends {
+            let probes = [Probe { site: 0, offset, cookie: u64::from(cookie) }];
+            attachment.add(kernel, program.name(), Path::new(path), &probes, std::process::id())?;
+        }
+        attachment.or_refused(kernel.method(), |_| Path::new(path))
+    }
+
     fn nothing() -> Self {
         Self { links: Vec::new(), attached: 0, refused: Vec::new() }
     }

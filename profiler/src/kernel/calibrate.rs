@@ -7,12 +7,13 @@
 use std::{io, iter::once};
 
 use nix::time::{ClockId, clock_gettime};
-use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind};
+use probe_ebpf::{MAX_SITES, Operand, Reg, key_kind, site_flags};
 
 use super::{
     Attachment, Kernel, KernelError, Method, Rings,
     leaves::{self, Leaf},
 };
+use crate::placement::Cost;
 
 /// Calls per batch: enough to drown the clock's own cost, few enough to take a few
 /// milliseconds even where hits are single-stepped.
@@ -23,6 +24,28 @@ const BATCHES: usize = 7;
 const ROUNDS: u32 = 6;
 /// Differences of a call's cost that say nothing, ns.
 const TICK_NS: u64 = 20;
+
+/// A call that lasts so many times as long as one that does nothing has met more than its
+/// probes.
+const SPIN_FACTOR: u32 = 10;
+/// And it has lasted at least this long, ns: interrupts take less, nearly always.
+const LEAST_SPIN_NS: u32 = 20_000;
+
+/// What tells a timed call that waited from one that did not, where it did not sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallCosts {
+    /// How long one that does nothing lasts with its probes, ns.
+    pub call_ns: u32,
+    /// What it must last beyond that to be a wait, ns.
+    pub spin_ns: u32,
+}
+
+impl Default for CallCosts {
+    /// Until they were measured: probes are in nobody's waits.
+    fn default() -> Self {
+        Self { call_ns: 0, spin_ns: LEAST_SPIN_NS }
+    }
+}
 
 /// What a hit costs, with its record.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +116,44 @@ impl Kernel {
         Ok(self.measure(rings, mapprof_emulated, Leaf::known())?.changed)
     }
 
+    /// Measures how long a timed call lasts that does nothing; one whose entry is
+    /// single-stepped only where `slow`.
+    pub fn calibrate_calls(&mut self, rings: &mut Rings, slow: bool) -> Result<(), KernelError> {
+        let emulated = self.measure_call(rings, mapprof_emulated)?;
+        self.set_call_costs(Cost::Emulated, emulated);
+        if slow {
+            let slow = self.measure_call(rings, mapprof_slow)?;
+            self.set_call_costs(Cost::Slow, slow);
+        }
+        Ok(())
+    }
+
+    fn measure_call(
+        &mut self,
+        rings: &mut Rings,
+        function: unsafe extern "C" fn(u64) -> u64,
+    ) -> Result<CallCosts, KernelError> {
+        let offset = own_offset(function)?;
+        let site = probe_ebpf::Site {
+            flags: site_flags::ONLY_WAITS,
+            object: Operand::reg(Reg::Rsi),
+            ..Default::default()
+        };
+        let entry = MAX_SITES as u32 - 2;
+        self.describe_one(entry, site)?;
+        self.describe_one(entry + 1, site)?;
+        let probes = Attachment::timed(self, "/proc/self/exe", offset, entry)?;
+        on_a_thread(function);
+        drop(probes);
+        let mut lasted = Vec::new();
+        rings.drain(|record| lasted.extend(wait_ns(record)));
+        lasted.sort_unstable();
+        let call_ns = lasted.get(lasted.len() / 2).copied().unwrap_or(0);
+        let call_ns = u32::try_from(call_ns).unwrap_or(u32::MAX);
+        let spin_ns = call_ns.saturating_mul(SPIN_FACTOR).max(LEAST_SPIN_NS);
+        Ok(CallCosts { call_ns, spin_ns })
+    }
+
     /// Times a function, and looks at what others compute, with probes on all of them.
     fn measure(
         &mut self,
@@ -113,14 +174,10 @@ impl Kernel {
             ..Default::default()
         };
         self.describe_one(MAX_SITES as u32 - 1, site)?;
-        let on_a_thread = || {
-            let round = || std::thread::scope(|scope| scope.spawn(|| time(function)).join());
-            usual(|| round().unwrap_or_default())
-        };
-        let alone = on_a_thread();
+        let alone = on_a_thread(function);
         let cookie = MAX_SITES as u32 - 1;
         let attachment = Attachment::to_itself(self, "/proc/self/exe", &offsets, cookie)?;
-        let probed = on_a_thread();
+        let probed = on_a_thread(function);
         let changed = leaves::changed(leaves);
         drop(attachment);
         let records = rings.drain(|_| {});
@@ -159,6 +216,21 @@ fn thread_ns() -> u64 {
         .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
+/// How long the wait of a record was, ns.
+fn wait_ns(record: &[u8]) -> Option<u64> {
+    const START: usize = std::mem::offset_of!(probe_ebpf::Wait, start_ns);
+    const END: usize = std::mem::offset_of!(probe_ebpf::Wait, end_ns);
+    let word = |at: usize| Some(u64::from_le_bytes(record.get(at..at + 8)?.try_into().ok()?));
+    let is_wait = record.first() == Some(&probe_ebpf::record_kind::WAIT);
+    word(END)?.checked_sub(word(START)?).filter(|_| is_wait)
+}
+
+/// ns per call, on a thread that is not the process' first.
+fn on_a_thread(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
+    let round = || std::thread::scope(|scope| scope.spawn(|| time(function)).join());
+    usual(|| round().unwrap_or_default())
+}
+
 /// ns per call: the median of a few batches, for one that an interrupt falls into must not
 /// count.
 fn time(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
@@ -172,6 +244,12 @@ fn time(function: unsafe extern "C" fn(u64) -> u64) -> u64 {
     });
     batches.sort_unstable();
     batches[BATCHES / 2]
+}
+
+/// Where in mapprof's own file a function lies.
+fn own_offset(function: unsafe extern "C" fn(u64) -> u64) -> Result<u64, KernelError> {
+    file_offset(function as usize as u64)
+        .map_err(|error| KernelError::Sys { what: "find mapprof's own code".into(), error })
 }
 
 /// Where in mapprof's own file the code at an address lies, by /proc/self/maps.

@@ -6,6 +6,7 @@
 
 mod ahead;
 mod attach;
+mod btf;
 mod calibrate;
 mod combined;
 mod features;
@@ -20,7 +21,7 @@ mod sys;
 
 pub use ahead::{Loaded, Loading};
 pub use attach::{Attachment, Method, Refused};
-pub use calibrate::HitCosts;
+pub use calibrate::{CallCosts, HitCosts};
 pub use combined::Combined;
 pub use features::{Check, Verdict, doctor};
 pub use object::{Kernel, LoadOptions, OpenWaits};

@@ -16,12 +16,17 @@ use aya::{
     maps::{Array, Map},
 };
 use aya_obj::Object;
-use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES};
+use probe_ebpf::{MAX_CPUS, MAX_SITES, SCRATCHES, site_flags};
 
-use crate::placement::Plan;
+use crate::placement::{Cost, Plan, Site};
 
 use super::{
-    Combined, Counters, KernelError, Method, Rings, Shared, ahead::Coming, combined, shared::HITS,
+    Combined, Counters, KernelError, Method, Rings, Shared,
+    ahead::Coming,
+    btf::SwitchesAt,
+    calibrate::CallCosts,
+    combined,
+    shared::{CALLS, CALLS_OF_CPU, HITS},
     sys,
 };
 
@@ -52,6 +57,10 @@ pub struct Kernel {
     method: Method,
     ring_bytes: u32,
     tgid: u32,
+    /// Whether the programs can tell that a thread slept.
+    sees_sleep: bool,
+    /// By the [`Cost`] of their entry.
+    calls: [CallCosts; 2],
     shared: Arc<Shared>,
     combined: Arc<Combined>,
 }
@@ -92,7 +101,12 @@ impl Kernel {
         let level: u8 = if options.debug { 4 } else { 0 };
         let mut loader = EbpfLoader::new();
         loader.override_global(aya_log::LEVEL, &level, true);
-        let by_cpu = combined::MAPS.into_iter().chain([(HITS, MAX_SITES), (SCRATCH, SCRATCHES)]);
+        let switches = SwitchesAt::of_this_kernel();
+        let (asleep, preempted) = switches.map_or((0, 0), |at| (at.asleep, at.preempted));
+        loader.override_global("ASLEEP_AT", &asleep, true);
+        loader.override_global("PREEMPTED_AT", &preempted, true);
+        let tables = [(HITS, MAX_SITES), (CALLS, CALLS_OF_CPU), (SCRATCH, SCRATCHES)];
+        let by_cpu = combined::MAPS.into_iter().chain(tables);
         for (name, of_cpu) in by_cpu {
             loader.map_max_entries(name, (cpus * of_cpu) as u32);
         }
@@ -110,6 +124,8 @@ impl Kernel {
             method: Method::Multi,
             ring_bytes: options.ring_bytes,
             tgid: options.tgid,
+            sees_sleep: switches.is_some(),
+            calls: Default::default(),
             shared,
             combined,
         };
@@ -126,6 +142,21 @@ impl Kernel {
     /// How probes are attached.
     pub fn method(&self) -> Method {
         self.method
+    }
+
+    /// Whether the programs can tell that a thread slept.
+    pub fn sees_sleep(&self) -> bool {
+        self.sees_sleep
+    }
+
+    /// What timed calls cost whose entry is of this class.
+    pub fn call_costs(&self, cost: Cost) -> CallCosts {
+        self.calls[cost as usize]
+    }
+
+    /// Takes these for the costs of timed calls from now on.
+    pub(super) fn set_call_costs(&mut self, cost: Cost, calls: CallCosts) {
+        self.calls[cost as usize] = calls;
     }
 
     /// Attaches in another way from now on.
@@ -162,10 +193,15 @@ impl Kernel {
             .map_err(|error| KernelError::Map { map: "AYA_LOGS", error: error.to_string() })
     }
 
-    /// Writes the site descriptors, by cookie.
-    pub fn describe(&mut self, sites: &[probe_ebpf::Site]) -> Result<(), KernelError> {
+    /// Writes the descriptors of a plan's sites, by cookie.
+    pub fn describe(&mut self, sites: &[Site]) -> Result<(), KernelError> {
         for (cookie, site) in sites.iter().enumerate() {
-            self.describe_one(cookie as u32, *site)?;
+            let CallCosts { call_ns, spin_ns } = self.call_costs(site.cost);
+            let mut descriptor = probe_ebpf::Site { call_ns, spin_ns, ..site.descriptor };
+            if !self.sees_sleep {
+                descriptor.flags &= !site_flags::WAITS_ASLEEP;
+            }
+            self.describe_one(cookie as u32, descriptor)?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Memory that the programs in the kernel and mapprof share: gates, and counts of hits.
+//! Memory that the programs in the kernel and mapprof share: gates, and counts of hits and of
+//! calls.
 //!
 //! In: the loaded maps. Out: [`Shared`], which opens and shuts and reads without a call
 //! of the kernel.
@@ -13,18 +14,22 @@ use std::{
 
 use aya::{Ebpf, maps::Map};
 use memmap2::MmapRaw;
-use probe_ebpf::{Gates, MAX_SITES};
+use probe_ebpf::{Call, Gates, MAX_SITES};
 
 use super::{KernelError, object::missing};
 
 pub(super) const GATES: &str = "GATES";
 pub(super) const HITS: &str = "HITS";
+pub(super) const CALLS: &str = "CALLS";
+/// Counters of calls that each CPU has.
+pub(super) const CALLS_OF_CPU: usize = Call::ALL.len() * MAX_SITES;
 
 /// The gates and the counts of hits. Threads may share it.
 #[derive(Debug)]
 pub struct Shared {
     gates: Words,
     hits: Words,
+    calls: Words,
     cpus: usize,
 }
 
@@ -33,6 +38,7 @@ impl Shared {
         Ok(Self {
             gates: Words::map(ebpf, GATES, size_of::<Gates>())?,
             hits: Words::map(ebpf, HITS, cpus * MAX_SITES * size_of::<u64>())?,
+            calls: Words::map(ebpf, CALLS, cpus * CALLS_OF_CPU * size_of::<u64>())?,
             cpus,
         })
     }
@@ -51,6 +57,15 @@ impl Shared {
     pub fn hits(&self, site: usize) -> u64 {
         let of_cpu = |cpu| self.hits.word(cpu * MAX_SITES + site).load(Ordering::Relaxed);
         (0..self.cpus).map(of_cpu).fold(0, u64::wrapping_add)
+    }
+
+    /// Calls so far of the function whose entry has this cookie, by [`Call`], on all CPUs.
+    pub fn calls(&self, site: usize) -> [u64; Call::ALL.len()] {
+        std::array::from_fn(|call| {
+            let at = |cpu| cpu * CALLS_OF_CPU + site * Call::ALL.len() + call;
+            let of_cpu = |cpu| self.calls.word(at(cpu)).load(Ordering::Relaxed);
+            (0..self.cpus).map(of_cpu).fold(0, u64::wrapping_add)
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use probe_ebpf::{CALLER_NOT_SAMPLED, Op};
 
 use super::callers::Callers;
+use super::calls::CallSlice;
 use super::lock_builder::{LockBuilder, entry, open_slice};
 use super::scaling::WaitTally;
 use super::space_saving::{Budget, SpaceSaving};
@@ -113,6 +114,7 @@ pub struct SliceMeta {
     pub target_cpu_ns: Option<u64>,
     pub tasks: Option<u64>,
     pub lost: BTreeMap<String, u64>,
+    pub calls: Vec<CallSlice>,
 }
 
 #[derive(Debug, Default)]
@@ -350,6 +352,7 @@ impl Builder {
             target_cpu_ns: meta.target_cpu_ns,
             tasks: meta.tasks,
             lost,
+            calls: meta.calls,
             maps,
             locks: locks.into_iter().filter(|lock| !lock.is_empty()).collect(),
             tables,

@@ -230,9 +230,17 @@ fn slice(builder: &mut Builder, round: u64) -> Slice {
         target_cpu_ns: Some(1_900_000_000),
         tasks: Some(40),
         lost,
+        calls: [("take_it", Some(20_000)), ("pthread_mutex_lock", None)].map(calls).into(),
     });
     slice.maps[0].len = Some(37 + 20 * round);
     slice
+}
+
+/// Calls of a function that may spin, and of one that does not.
+fn calls((function, spin_ns): (&str, Option<u32>)) -> CallSlice {
+    let [lasted, preempted] = spin_ns.map_or([0, 0], |_| [7, 1]);
+    let counts = [20_000, 5, lasted, preempted];
+    CallSlice { function: function.to_owned(), counts, sees_sleep: true, spin_ns }
 }
 
 /// Waits of two stacks for two keys, most of them for whom a third is to blame.

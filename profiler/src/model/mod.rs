@@ -7,6 +7,7 @@
 mod bounds;
 mod builder;
 mod callers;
+mod calls;
 #[cfg(test)]
 mod coverage_tests;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 mod timeline;
 
 pub use builder::*;
+pub use calls::CallSlice;
 pub use key_text::key_text;
 pub use session::{LAST_KEYS, Session, SliceTotals, merged};
 pub use slice::*;

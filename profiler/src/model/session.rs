@@ -10,6 +10,7 @@ use probe_ebpf::Op;
 
 use super::builder::{Limits, MOST_REASONS, add_lost, lost};
 use super::callers::Callers;
+use super::calls::{CallSlice, add_calls};
 use super::hist::WaitHist;
 use super::past::Past;
 use super::sample::Sample;
@@ -287,6 +288,7 @@ pub(super) struct Sum {
     /// The most that a slice knows.
     pub(super) tasks: Option<u64>,
     pub(super) lost: BTreeMap<String, u64>,
+    pub(super) calls: Vec<CallSlice>,
     pub(super) maps: BTreeMap<MapId, MapSum>,
     pub(super) locks: BTreeMap<LockId, LockSlice>,
     pub(super) tables: Tables,
@@ -333,6 +335,7 @@ impl Sum {
             cpu: None,
             tasks: None,
             lost: BTreeMap::new(),
+            calls: Vec::new(),
             maps: BTreeMap::new(),
             locks: BTreeMap::new(),
             tables: Tables::default(),
@@ -369,6 +372,7 @@ impl Sum {
         for (reason, count) in &slice.lost {
             add_lost(&mut self.lost, reason, *count);
         }
+        add_calls(&mut self.calls, &slice.calls);
         for map in &slice.maps {
             self.add_map(map, limits);
         }
@@ -438,6 +442,7 @@ impl Sum {
             target_cpu_ns: self.cpu.filter(|_| cpu_known).map(|(_, cpu)| cpu),
             tasks: self.tasks,
             lost: self.lost,
+            calls: self.calls,
             maps: self.maps.into_iter().map(map).collect(),
             locks: self.locks.into_values().filter(|lock| !lock.is_empty()).collect(),
             tables: self.tables,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use probe_ebpf::Op;
 use serde::{Deserialize, Serialize};
 
+use super::calls::CallSlice;
 use super::hist::WaitHist;
 use super::spread::{Spread, join};
 use super::tables::{Row, Tables, Waits};
@@ -249,6 +250,8 @@ pub struct Slice {
     pub tasks: Option<u64>,
     /// Events that did not arrive or did not fit, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Calls of lock functions that are timed, by function.
+    pub calls: Vec<CallSlice>,
     /// Maps.
     pub maps: Vec<MapSlice>,
     /// Locks.
@@ -260,7 +263,8 @@ pub struct Slice {
 impl Slice {
     /// The same with other maps and tables.
     pub(super) fn with(&self, maps: Vec<MapSlice>, tables: Tables) -> Self {
-        Self { maps, tables, lost: self.lost.clone(), locks: self.locks.clone(), ..*self }
+        let (lost, calls) = (self.lost.clone(), self.calls.clone());
+        Self { maps, tables, lost, calls, locks: self.locks.clone(), ..*self }
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Summary {
     pub maps: Vec<Map>,
     /// Locks, longest total wait first.
     pub locks: Vec<Lock>,
+    /// Lock functions whose calls are timed, most calls first: which of them were waits.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lock_functions: Vec<LockFunction>,
     /// What the rules have to say.
     pub findings: Vec<Finding>,
 }
@@ -115,6 +118,32 @@ pub struct Cost {
     /// Most that `target_cpu_share` may be; absent where nothing limits it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub max_share: Option<f64>,
+}
+
+/// Calls of a lock function that returns once it has the lock, be it free or not. What is
+/// told of locks are its waits; these are counts of what was observed, and never scaled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockFunction {
+    /// Its name.
+    pub function: String,
+    /// All calls.
+    pub calls: u64,
+    /// Those that count as waits.
+    pub waits: u64,
+    /// Waits in which the thread slept.
+    pub slept: u64,
+    /// Waits in which it did not, and that lasted longer than `lasting_ns`.
+    pub lasted: u64,
+    /// Calls that lasted as long, and in which the CPU did something else: whether the thread
+    /// waited as well is not known. They count as none.
+    pub preempted: u64,
+    /// Whether this kernel tells that a thread slept. Where it does not, the length of a call
+    /// is all there is to go by.
+    pub sees_sleep: bool,
+    /// What a call in which the thread did not sleep has to last to count as a wait, beyond
+    /// what its probes take, ns; absent where such a call counts as none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lasting_ns: Option<u64>,
 }
 
 /// Operations by kind.

@@ -13,7 +13,7 @@ mod x86_64;
 
 use serde::Serialize;
 
-use crate::catalog::{KeyFormat, Mode, Role, With};
+use crate::catalog::{KeyFormat, Mode, Role, Waits, With};
 use crate::outside::Outside;
 use crate::target::{Module, Target};
 
@@ -89,6 +89,8 @@ pub struct Site {
     pub format: KeyFormat,
     /// In which way the lock is held or wanted, where the site knows but one.
     pub mode: Option<Mode>,
+    /// Which of the function's calls are waits, where it is timed.
+    pub waits: Waits,
 }
 
 impl Site {

@@ -10,7 +10,7 @@ use probe_ebpf::{MAX_SITES, Operand, key_kind, site_flags};
 use super::walk::{Body, Spot};
 use super::x86_64::RegSet;
 use super::{LeftOut, Only, Plan, Program, Site, verify, walk};
-use crate::catalog::{self, Entry, KeySource, Point, Role, Symbol, Task, glob};
+use crate::catalog::{self, Entry, KeySource, Point, Role, Symbol, Task, Waits, glob};
 use crate::outside::{Outside, Shown as _};
 use crate::target::{FunctionKind, Module, Target};
 
@@ -404,6 +404,8 @@ fn flags(entry: &Entry) -> u16 {
         (entry.point != Point::Start, site_flags::IS_INSIDE),
         (by_itself, site_flags::BY_ITSELF),
         (entry.role == Role::Release && !wakes_many, site_flags::ENDS_HOLD),
+        (entry.waits == Waits::Always, site_flags::ONLY_WAITS),
+        (entry.waits == Waits::Asleep, site_flags::WAITS_ASLEEP),
     ];
     flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum()
 }
@@ -486,6 +488,7 @@ fn add(
         kind: entry.kind.to_string(),
         format: entry.format,
         mode: entry.mode,
+        waits: entry.waits,
     });
 }
 

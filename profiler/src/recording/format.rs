@@ -17,7 +17,7 @@ use crate::model::{Definitions, Slice, TargetInfo};
 pub(super) const MAGIC: [u8; 8] = *b"mapprof\0";
 
 /// Of the layout and of all recorded types.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The oldest that is read: what came since then is listed in `plain.rs`.
 pub(super) const OLDEST: u32 = 4;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     End, Options, Reason, Update,
     bill::{Bill, Spent},
+    calls::Calls,
     clock::Clock,
     command::{Command, Watching},
     follow::{Era, Wanted},
@@ -31,6 +32,7 @@ use super::{
     windows::{self, Attached},
 };
 use crate::{
+    catalog::{Role, Waits},
     decode::{BlameEvent, Decoder, MapKey, Open, Seen, Sink, Unreadable, WaitEvent},
     kernel::{Combined, Counters, Counts, HitCosts, Kernel, KernelError, Shared},
     model::{Builder, Limits, LockId, MapId, Slice, SliceMeta, StackId, Watched},
@@ -75,6 +77,7 @@ pub(super) struct Collector {
     pub(super) planned: usize,
     pub(super) bill: Bill,
     pub(super) costs: HitCosts,
+    pub(super) calls: Calls,
     spent: Spent,
     pub(super) options: Options,
     /// Where the target is a command.
@@ -177,6 +180,7 @@ impl Collector {
         let kernel_shared = kernel.shared();
         let mut bill = Bill::new(kernel.shared(), costs);
         bill.set(&plan);
+        let calls = Calls::new(&kernel);
         let cpu_ns = target.cpu_ns();
         let root = target.pid().filter(|_| options.command);
         let command = root.map(|root| Command::new(root, &target, &plan));
@@ -204,6 +208,7 @@ impl Collector {
             spent: bill.read(),
             bill,
             costs,
+            calls,
             options,
             command,
             stop,
@@ -445,7 +450,16 @@ impl Collector {
             return Open::default();
         }
         // Only a picture of the moment: where it cannot be had, the finished waits stand.
-        self.kernel.open_waits().map_or_else(|_| Open::default(), |it| Open::new(at_ns, it.iter()))
+        let Ok(table) = self.kernel.open_waits() else { return Open::default() };
+        let (sites, target) = (&self.plan.sites, &self.decoder.resolver().target);
+        let waits = table.iter().filter(|(_, wait)| {
+            // A call that goes on is a wait if its thread sleeps.
+            let site = sites.get(wait.site as usize);
+            let may_be_free =
+                site.is_some_and(|it| it.role == Role::Acquire && it.waits != Waits::Always);
+            !may_be_free || target.is_asleep(wait.goid)
+        });
+        Open::new(at_ns, waits)
     }
 
     /// What the slice says of itself, and the beginning of the next.
@@ -487,6 +501,7 @@ impl Collector {
             target_cpu_ns,
             tasks: self.tasks,
             lost,
+            calls: self.calls.take(),
         };
         self.counts = counts;
         self.cpu_ns = cpu_ns.or(self.cpu_ns);
@@ -500,9 +515,8 @@ impl Collector {
         self.decoder.resolver().refresh();
         if self.decoder.resolver().take_changed() {
             self.plan.rebase(&self.decoder.resolver().target);
-            let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
             // Where this fails call sites name a wrapper; counts are right.
-            let _ = self.kernel.describe(&descriptors);
+            let _ = self.kernel.describe(&self.plan.sites);
             self.teach_types();
             self.follow_modules(updates);
         }

@@ -139,6 +139,7 @@ impl Collector {
         self.decoder.add_sites(&sites);
         self.plan.sites.extend(sites);
         self.bill.set(&self.plan);
+        self.calls.set(&self.plan);
         let notice = match self.attach_more(first) {
             Ok(count) => format!(
                 "the process loaded {names}: attached {count} probes there; what it did before they were in place is not counted"

@@ -6,6 +6,7 @@
 
 mod bill;
 mod budget;
+mod calls;
 mod clock;
 mod collector;
 mod command;
@@ -34,7 +35,7 @@ use crate::{
     catalog::{Role, With},
     kernel::{KernelError, LoadOptions, Loaded, Loading, Method, privileges},
     model::{Definitions, Limits, Slice, TargetInfo},
-    placement::{Cost, Plan},
+    placement::{Cost, Plan, Program, Site},
     target::Target,
 };
 use collector::Collector;
@@ -174,8 +175,14 @@ impl Run {
         let Loaded { mut kernel, mut rings, mut costs, began } = loading.finish()?;
         // What a command will come to is not known yet.
         let is_open = options.command && plan.sites.is_empty();
-        if is_open || plan.sites.iter().any(|site| site.cost == Cost::Slow) {
+        let slow = is_open || plan.sites.iter().any(|site| site.cost == Cost::Slow);
+        if slow {
             costs.slow_ns = Some(kernel.slow_ns(&mut rings)?);
+        }
+        let of_calls = plan.sites.iter().any(|site| site.role == Role::Acquire)
+            || is_open && wanted.entries.iter().any(|it| it.role == Role::Acquire && it.required);
+        if of_calls {
+            kernel.calibrate_calls(&mut rings, slow)?;
         }
         if is_open {
             // Not once something to probe is there and runs on.
@@ -273,7 +280,38 @@ fn not_included(plan: &Plan) -> Vec<String> {
     if sees_parks && !sees_maps {
         parts.push("map operations, and with them the keys of waits and holders".to_owned());
     }
+    parts.extend(of_rust(plan));
+    parts.extend(of_named_locks(plan));
     parts
+}
+
+/// In what else than its locks a Rust program waits.
+fn of_rust(plan: &Plan) -> Option<String> {
+    let sees_locks =
+        plan.sites.iter().any(|site| site.runtime == "rust" && site.role == Role::Acquire);
+    sees_locks.then(|| {
+        "waits in Rust that are for no Mutex and no RwLock of std, parking_lot or dashmap: \
+         Condvar, Barrier, channels, thread::park, and whatever is async (tokio's locks \
+         and channels)"
+            .to_owned()
+    })
+}
+
+/// That locks can be taken without the functions that the user named.
+fn of_named_locks(plan: &Plan) -> Option<String> {
+    let is_it = |site: &&Site| site.runtime == "custom" && site.program == Program::AcquireEnter;
+    let mut names: Vec<&str> =
+        plan.sites.iter().filter(is_it).map(|site| site.function.raw()).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names[..] {
+        [] => None,
+        [one] => Some(format!("waits for locks that are taken otherwise than by {one}")),
+        [ref some @ .., last] => {
+            let some = some.join(", ");
+            Some(format!("waits for locks that are taken otherwise than by {some} or {last}"))
+        }
+    }
 }
 
 /// What waits of Go's locks do not include with this off.

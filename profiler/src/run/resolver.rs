@@ -17,11 +17,15 @@ pub(super) struct TargetResolver {
     symbols: Symbolizer,
     looked: Option<Instant>,
     changed: bool,
+    /// Where the process may execute, as of `mapped`.
+    code: Vec<(u64, u64)>,
+    mapped: Option<Instant>,
 }
 
 impl TargetResolver {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, symbols: Symbolizer::new(), looked: None, changed: false }
+        let (code, symbols) = (Vec::new(), Symbolizer::new());
+        Self { target, symbols, looked: None, changed: false, code, mapped: None }
     }
 
     /// Looks for modules that were loaded since; `true` where there are some.
@@ -56,6 +60,28 @@ impl Resolver for TargetResolver {
         let found = self.target.go_map_type(address)?;
         let key_at = Some(found.key);
         Some(TypeText { name: found.name, key: found.key_name, key_at, format: found.format })
+    }
+
+    fn follows_a_call(&mut self, address: u64) -> bool {
+        // The byte before it belongs to the call.
+        let Some(call) = address.checked_sub(1) else { return false };
+        if let Some((module, call)) = self.target.locate(call) {
+            return self.target.modules()[module].image.follows_a_call(call + 1);
+        }
+        // Code that was made at run time, or that was loaded just now.
+        let holds =
+            |code: &[(u64, u64)]| code.iter().any(|&(low, high)| (low..high).contains(&call));
+        if !holds(&self.code) && self.mapped.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN) {
+            self.mapped = Some(Instant::now());
+            self.code = self.target.executable_ranges();
+        }
+        holds(&self.code)
+    }
+
+    fn variable_at(&mut self, address: u64) -> Option<String> {
+        let (module, address) = self.target.locate(address)?;
+        let module = &self.target.modules()[module];
+        Some(format!("{} ({})", module.image.variable_at(address)?, module.name))
     }
 
     fn frames(&mut self, return_address: u64) -> Vec<Frame> {

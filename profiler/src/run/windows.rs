@@ -96,8 +96,8 @@ impl Collector {
     pub(super) fn attach(&mut self) -> Result<Attached, KernelError> {
         self.teach_types();
         self.bill.set(&self.plan);
-        let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
-        self.kernel.describe(&descriptors)?;
+        self.calls.set(&self.plan);
+        self.kernel.describe(&self.plan.sites)?;
         self.kernel.prepare(&self.plan)?;
         for kind in Kind::ALL {
             let of_maps = kind == Kind::Maps;
@@ -483,8 +483,7 @@ impl Collector {
 
     /// Puts in the sites that have been added to the plan, from this one on; how many.
     pub(super) fn attach_more(&mut self, first: usize) -> Result<usize, KernelError> {
-        let descriptors: Vec<_> = self.plan.sites.iter().map(|site| site.descriptor).collect();
-        self.kernel.describe(&descriptors)?;
+        self.kernel.describe(&self.plan.sites)?;
         self.kernel.prepare(&self.plan)?;
         let mut count = 0;
         for kind in Kind::ALL {

@@ -17,8 +17,8 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _}
 use super::error::ImageError;
 use super::moduledata::ModuleData;
 use super::pclntab::{GoFrame, GoTable, Header};
-use super::symbols::Symbols;
-use super::{buildinfo, bytes, mmap, moduledata, pclntab, symbols};
+use super::symbols::{self, Symbols};
+use super::{buildinfo, bytes, mmap, moduledata, pclntab};
 use crate::outside::{Outside, Shown as _};
 
 /// Longest path (`PATH_MAX`), with the zero behind it.
@@ -500,6 +500,39 @@ impl Image {
         let file = ElfFile64::<Endianness>::parse(self.data()).ok()?;
         let found = file.symbol_by_name(symbol)?;
         Some(found.address()).filter(|&address| address > 0)
+    }
+
+    /// Whether a call can return to an address: it is executable and stands behind the
+    /// bytes of a call (Intel SDM, CALL: `E8` and four bytes, or `FF /2` and its operand).
+    pub fn follows_a_call(&self, address: u64) -> bool {
+        /// Longest `FF /2`: with a scale byte and four bytes of displacement.
+        const LONGEST: u64 = 7;
+        if self.go().is_some_and(|go| go.function_at(address).is_some()) {
+            // The outermost frame of a goroutine returns behind a nop.
+            return true;
+        }
+        let is_code = |len| self.probe_offset(address.checked_sub(len)?, len);
+        let Some(len) = (2..=LONGEST).rev().find(|&len| is_code(len).is_some()) else {
+            return false;
+        };
+        let before = self.bytes_at(address - len, len).unwrap_or_default();
+        let ends_with = |call: &dyn Fn(&[u8]) -> bool, len: usize| {
+            before.len().checked_sub(len).is_some_and(|at| call(&before[at..]))
+        };
+        ends_with(&|call| call[0] == 0xe8, 5)
+            || [2, 3, 4, 6, 7]
+                .into_iter()
+                .any(|len| ends_with(&|call| call[0] == 0xff && call[1] >> 3 & 7 == 2, len))
+    }
+
+    /// Whether it has a symbol table beside that of the dynamic linker.
+    pub fn has_symbol_table(&self) -> bool {
+        symbols::has_table(self)
+    }
+
+    /// The variable that an address belongs to, by the symbol tables.
+    pub fn variable_at(&self, address: u64) -> Option<String> {
+        symbols::variable_at(self, address)
     }
 
     /// The Go functions that an address belongs to, inlined ones first, with file and

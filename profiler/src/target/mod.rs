@@ -6,6 +6,7 @@
 
 mod buildinfo;
 mod bytes;
+mod demangle;
 mod error;
 mod family;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod mmap;
 mod moduledata;
 mod named;
 mod pclntab;
+mod portrait;
 mod proc_fs;
 mod process;
 mod symbolize;
@@ -25,6 +27,8 @@ mod symbols;
 mod tasks;
 mod versions;
 
+pub(crate) use demangle::cpp;
+pub use demangle::demangle;
 pub use error::{ImageError, TargetError};
 pub use family::{Account, Family, Member, Used};
 pub(crate) use gotypes::BLANK;
@@ -36,6 +40,7 @@ pub use gotypes::{
 pub use image::{Function, FunctionKind, Image};
 pub use launch::{Held, LaunchError, exec_if_held};
 pub use memory::ReadMemory;
+pub use portrait::Portrait;
 pub use proc_fs::{Found, find_by_name};
 pub use process::{Identity, Module, Runtime, Target, mapped_files};
 pub use symbolize::{AddressKind, Frame, Symbolizer};

@@ -80,6 +80,16 @@ impl Stat {
         Self::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
     }
 
+    pub(super) fn of_thread(pid: i32, thread: u64) -> Option<Self> {
+        let path = format!("/proc/{pid}/task/{thread}/stat");
+        Self::parse(&String::from_utf8_lossy(&fs::read(path).ok()?))
+    }
+
+    /// Whether it waits in the kernel for something to happen.
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(self.state, b'S' | b'D')
+    }
+
     /// The name stands in parentheses and may itself contain some.
     fn parse(text: &str) -> Option<Self> {
         let (open, close) = (text.find('(')?, text.rfind(')')?);
@@ -143,6 +153,20 @@ fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     fs::File::open(path)?.take(bytes).read_to_end(&mut text)?;
     Ok(text)
+}
+
+/// Where a process may execute, in the order of addresses.
+pub(super) fn executable_ranges(pid: i32) -> Vec<(u64, u64)> {
+    let text = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(executable_range).collect()
+}
+
+/// `7f04c000-7f04d000 r-xp …`
+fn executable_range(line: &str) -> Option<(u64, u64)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    (rest.as_bytes().get(2) == Some(&b'x')).then_some((hex(start)?, hex(end)?))
 }
 
 fn parse_mapping(line: &str) -> Option<Mapping> {

@@ -17,7 +17,9 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::error::{ImageError, TargetError};
 use super::image::Image;
-use super::proc_fs::{Mapping, Stat, gone, image_mark, mappings, refused, thread_group};
+use super::proc_fs::{
+    Mapping, Stat, executable_ranges, gone, image_mark, mappings, refused, thread_group,
+};
 use super::{symbols, versions};
 use crate::meter::{self, Mark};
 use crate::outside::{Outside, Shown as _};
@@ -428,6 +430,17 @@ impl Target {
             return false;
         };
         !stat.is_zombie() && self.start == Some(stat.start)
+    }
+
+    /// Where it may execute code at this moment, be there a file behind it or not.
+    pub fn executable_ranges(&self) -> Vec<(u64, u64)> {
+        self.running().map(executable_ranges).unwrap_or_default()
+    }
+
+    /// Whether one of its threads sleeps, as far as can be told.
+    pub fn is_asleep(&self, thread: u64) -> bool {
+        let Some(pid) = self.pid else { return false };
+        Stat::of_thread(pid, thread).is_none_or(|stat| stat.is_asleep())
     }
 
     /// CPU time the process has used so far, ns. Of threads that run at this moment it is

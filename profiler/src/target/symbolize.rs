@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::demangle::demangle;
 use super::pclntab::GoFrame;
 use super::process::Target;
 
@@ -112,11 +113,12 @@ fn frames(target: &Target, address: u64, kind: AddressKind) -> Vec<Frame> {
         };
         return frames.into_iter().map(name).collect();
     }
-    let mut frame = unknown(Some(module.name.raw().to_owned()));
-    if let Some(function) = module.image.function_at(wanted) {
-        function.name.raw().clone_into(&mut frame.function);
-    }
-    vec![frame]
+    let function = match module.image.function_at(wanted) {
+        Some(function) => demangle(function.name.raw()).into_owned(),
+        // Where nothing is known, what `addr2line -e` takes.
+        None => format!("{}+{wanted:#x}", module.name.raw()),
+    };
+    vec![Frame { function, ..unknown(Some(module.name.raw().to_owned())) }]
 }
 
 #[cfg(test)]

@@ -52,6 +52,42 @@ fn versions<'data>(
     }
 }
 
+/// Whether there is a `.symtab`, which stripping takes away.
+pub(super) fn has_table(image: &Image) -> bool {
+    let endian = Endianness::Little;
+    let data = image.data();
+    let header = elf::FileHeader64::<Endianness>::parse(data).ok();
+    let sections = header.and_then(|header| header.sections(endian, data).ok());
+    sections.is_some_and(|it| it.iter().any(|section| section.sh_type(endian) == elf::SHT_SYMTAB))
+}
+
+/// The name of the variable that an address belongs to.
+pub(super) fn variable_at(image: &Image, address: u64) -> Option<String> {
+    let endian = Endianness::Little;
+    let data = image.data();
+    let header = elf::FileHeader64::<Endianness>::parse(data).ok()?;
+    let sections = header.sections(endian, data).ok()?;
+    let tables = sections.iter().filter_map(|section| {
+        let kind = section.sh_type(endian);
+        let wanted = matches!(kind, elf::SHT_SYMTAB | elf::SHT_DYNSYM);
+        let symbols = section.data_as_array(endian, data).ok().filter(|_| wanted)?;
+        let link = object::SectionIndex(section.sh_link(endian) as usize);
+        Some((symbols, sections.section(link).ok()?.sh_offset(endian)))
+    });
+    let name = |(symbols, strings): (&[elf::Sym64<Endianness>], u64)| {
+        let symbol = symbols.iter().find(|symbol| {
+            let at = address.checked_sub(symbol.st_value(endian));
+            symbol.st_type() == elf::STT_OBJECT
+                && symbol.st_shndx(endian) != elf::SHN_UNDEF
+                && at.is_some_and(|at| at < symbol.st_size(endian))
+        })?;
+        let name = strings.checked_add(u64::from(symbol.st_name(endian)))?;
+        let name = bytes::c_str(data, name, NAME_LIMIT)?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    };
+    tables.filter_map(name).find(|name| !name.is_empty())
+}
+
 impl Symbols {
     pub(super) fn read(image: &Image) -> Result<Self, ImageError> {
         let data = image.data();

@@ -12,7 +12,7 @@ use super::key;
 use super::operand::{Place, operand};
 use super::pattern::Pattern;
 use super::source::{Part, Text, Wrong, did_you_mean, wrong};
-use crate::catalog::{Entry, KeyFormat, KeySource, Point, Role, Task};
+use crate::catalog::{Entry, KeyFormat, KeySource, Point, Role, Symbol, Task, Waits, known_lock};
 
 const ROLES: &[(&str, Role)] = &[
     ("lookup", Role::Map(Op::Lookup)),
@@ -125,9 +125,13 @@ impl Draft {
             (None, Some((at, _))) => return wrong(at, "len= needs a key="),
             (None, None) => (KeySource::None, KeyFormat::Bytes),
         };
+        let known = match (self.role, &self.pattern) {
+            (Role::Acquire, Pattern::Named(Symbol::Exact(name))) => known_lock(name),
+            _ => None,
+        };
         let kind = match (fields.kind, self.role) {
             (Some(kind), _) => Cow::Owned(kind.text.to_owned()),
-            (None, Role::Acquire) => Cow::Borrowed("custom.lock"),
+            (None, Role::Acquire) => Cow::Borrowed(known.map_or("custom.lock", |it| it.kind)),
             (None, _) => Cow::Borrowed("custom.map"),
         };
         let entry = Entry {
@@ -145,7 +149,8 @@ impl Draft {
             forwards_to: &[],
             // Most maps of one's own take their lock inside.
             may_wait: matches!(self.role, Role::Map(_)),
-            mode: None,
+            mode: known.and_then(|it| it.mode),
+            waits: known.map_or(Waits::default(), |it| it.waits),
             off: None,
             required: true,
         };

@@ -43,6 +43,7 @@ mod resolve;
 mod source;
 
 use super::Entry;
+use crate::outside::Shown as _;
 use crate::target::Target;
 use draft::{Draft, Field, expected_fields, role, role_names};
 use source::{Part, Source, Wrong, wrong};
@@ -67,6 +68,15 @@ impl Probe {
             Ok(draft) => Ok(Self { source, draft }),
             Err(wrong) => Err(source.error(wrong)),
         }
+    }
+
+    /// The error that its function cannot be probed, if it means this one.
+    pub fn refused(&self, function: &str, reason: &str) -> Option<ProbeError> {
+        let written = self.draft.function.part();
+        let is_it = self.draft.pattern.matches(function) || written.text == function;
+        is_it.then(|| {
+            self.source.error((written.at, format!("cannot probe {}: {reason}", function.shown())))
+        })
     }
 
     /// The catalog's entries for it: one, or one for each Go function that it means.

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 
 use super::draft::{Built, Draft};
 use super::pattern::{Pattern, is_hidden, is_shaped, is_wrapper};
-use super::source::{Wrong, wrong};
+use super::source::{LIKENESS, Wrong, did_you_mean, wrong};
 use crate::catalog::{Entry, Symbol};
 use crate::outside::Outside;
-use crate::target::{FunctionKind, Module, Target};
+use crate::target::{FunctionKind, Module, Target, cpp};
 
 /// Most functions that are looked at: more than there can be probes.
 const MOST: usize = 4096;
@@ -29,13 +29,16 @@ struct Found<'a> {
 pub(super) fn entries(draft: &Draft, target: &Target) -> Result<Vec<Entry>, Wrong> {
     let Built { entry, argument } = draft.build(&draft.pattern.unbound())?;
     let is_generic = matches!(draft.pattern, Pattern::Generic { .. });
+    let found = found(draft, target);
     if let (None, false) = (&draft.params, is_generic) {
         if let Some(at) = argument {
-            no_go_function(at, &found(draft, target))?;
+            no_go_function(at, &found)?;
         }
-        return Ok(vec![entry]);
+        return match &found[..] {
+            [] => by_source_name(draft, target, entry),
+            _ => Ok(vec![entry]),
+        };
     }
-    let found = found(draft, target);
     if let Some(at) = argument {
         no_go_function(at, &found)?;
     }
@@ -51,6 +54,117 @@ pub(super) fn entries(draft: &Draft, target: &Target) -> Result<Vec<Entry>, Wron
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The entry for a function of C++ that is named as in its source, without parameters.
+fn by_source_name(draft: &Draft, target: &Target, entry: Entry) -> Result<Vec<Entry>, Wrong> {
+    let written = draft.function.part();
+    let mut symbols: Vec<(Outside, Outside)> = modules(draft, target)
+        .flat_map(|module| module.image.functions().map(move |function| (module, function)))
+        .filter(|(_, function)| cpp(function.raw.raw()).is_some_and(|name| name == written.text))
+        .map(|(module, function)| (module.name.clone(), function.raw.to_owned()))
+        .collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    match &symbols[..] {
+        [] => Err(absent(draft, target)),
+        [(module, symbol)] => Ok(vec![Entry {
+            symbol: Symbol::Exact(Cow::Owned(symbol.raw().to_owned())),
+            module: Some(module.raw().to_owned()),
+            ..entry
+        }]),
+        several => {
+            let names: Vec<Outside> = several.iter().map(|(_, symbol)| symbol.clone()).collect();
+            let text = format!("{} functions have this name: write the symbol", names.len());
+            wrong(written.at, format!("{text} of one of them:{}", lines(&names)))
+        }
+    }
+}
+
+/// The modules that the probe may mean.
+fn modules<'a>(draft: &Draft, target: &'a Target) -> impl Iterator<Item = &'a Module> {
+    let wanted = draft.module.as_ref().map(|module| module.part().text.to_owned());
+    let modules = target.modules().iter();
+    modules.filter(move |module| wanted.as_ref().is_none_or(|wanted| module.name == **wanted))
+}
+
+/// What to say of a function that is not there, or of its module.
+fn absent(draft: &Draft, target: &Target) -> Wrong {
+    if let Some(module) = &draft.module
+        && modules(draft, target).next().is_none()
+    {
+        let mut names: Vec<_> = target.modules().iter().map(|it| it.name.clone()).collect();
+        names.sort_unstable();
+        let part = module.part();
+        let (name, nearest) =
+            (target.name(), did_you_mean(part.text, names.iter().map(Outside::raw)));
+        let text = format!("{name} has no module of this name{nearest}; it has:{}", lines(&names));
+        return (part.at, text);
+    }
+    let written = draft.function.part();
+    let near = near(draft, target);
+    let hint = if near.is_empty() {
+        let text = written.text.trim_matches('*');
+        format!("; `mapprof probes --find {text}` with the program looks for parts of names")
+    } else {
+        format!("; near it are:{}", lines(&near))
+    };
+    let place = draft.module.as_ref().map_or_else(
+        || format!("{} or its libraries", target.name()),
+        |module| module.part().text.to_owned(),
+    );
+    let stripped = if target.portrait().is_stripped { " (which is stripped)" } else { "" };
+    let text = format!(
+        "no function of this name is in {place}{stripped}: one that the compiler has inlined \
+         everywhere is not there, so probe what it calls or who calls it{hint}"
+    );
+    (written.at, text)
+}
+
+/// Functions whose names are much like the one that was written or contain it, the most
+/// alike first.
+fn near(draft: &Draft, target: &Target) -> Vec<Outside> {
+    /// Longer names are no slips of anything.
+    const LONGEST: usize = 200;
+    let written = draft.function.part().text.trim_matches('*');
+    if written.is_empty() {
+        return Vec::new();
+    }
+    let last = |name: &str| name.rsplit([':', '.']).next().unwrap_or(name).to_owned();
+    let (wanted, wanted_last) = (written.to_lowercase(), last(written).to_lowercase());
+    let mut near: Vec<(f64, String)> = Vec::new();
+    for function in modules(draft, target).flat_map(|module| module.image.functions()) {
+        let name = match cpp(function.raw.raw()) {
+            Some(name) => name,
+            None => function.name.raw().to_owned(),
+        };
+        if name.len() > LONGEST {
+            continue;
+        }
+        let lower = name.to_lowercase();
+        let likeness = if lower.contains(&wanted) {
+            1.0
+        } else {
+            let whole = likeness(&wanted, &lower);
+            whole.max(likeness(&wanted_last, &last(&lower)))
+        };
+        if likeness >= LIKENESS {
+            near.push((likeness, name));
+        }
+    }
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.len().cmp(&b.1.len())));
+    near.dedup_by(|a, b| a.1 == b.1);
+    near.truncate(LISTED + 1);
+    near.into_iter().map(|(_, name)| name.into()).collect()
+}
+
+/// How much two names are alike, 0 to 1; not looked at where their lengths tell.
+fn likeness(one: &str, other: &str) -> f64 {
+    let (short, long) = (one.len().min(other.len()), one.len().max(other.len()));
+    if (short as f64) < LIKENESS * long as f64 {
+        return 0.0;
+    }
+    strsim::normalized_damerau_levenshtein(one, other)
 }
 
 /// System V operands say nothing of a Go function.
@@ -72,10 +186,7 @@ fn no_go_function(at: usize, found: &[Found<'_>]) -> Result<(), Wrong> {
 
 /// The functions of the first module that has any.
 fn found<'a>(draft: &Draft, target: &'a Target) -> Vec<Found<'a>> {
-    let wanted = draft.module.as_ref().map(|module| module.part().text.to_owned());
-    let modules = target.modules().iter();
-    modules
-        .filter(|module| wanted.as_ref().is_none_or(|wanted| module.name == **wanted))
+    modules(draft, target)
         .map(|module| {
             let functions = module.image.functions();
             let matching = functions.filter(|function| {

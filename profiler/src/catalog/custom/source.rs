@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// Two names differ this little if one is a slip of the other, see
 /// `strsim::normalized_damerau_levenshtein`.
-const LIKENESS: f64 = 0.6;
+pub(super) const LIKENESS: f64 = 0.6;
 
 /// A `--probe`, or a probe in a file, that cannot be read or does not fit the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,5 +209,5 @@ pub(super) fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'
         .map(|name| (strsim::normalized_damerau_levenshtein(written, name), name))
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
+        .map_or_else(String::new, |(_, name)| format!("; did you mean {}?", name.shown()))
 }

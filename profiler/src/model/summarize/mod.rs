@@ -9,12 +9,14 @@ mod naming;
 
 use std::cmp::Reverse;
 
+use probe_ebpf::Call;
+
 use super::bounds::Bounded;
 use super::session::Sum;
 use super::summary::{
-    Attribution, Cost, Lock, Map, Mode, Ops, Runtime, SCHEMA, Summary, Target, Window,
+    Attribution, Cost, Lock, LockFunction, Map, Mode, Ops, Runtime, SCHEMA, Summary, Target, Window,
 };
-use super::{Definitions, LockSlice, Tables, TargetInfo, slice};
+use super::{CallSlice, Definitions, LockSlice, Tables, TargetInfo, slice};
 use crate::decode;
 pub(super) use naming::{Naming, lock_id, map_id};
 
@@ -35,6 +37,8 @@ pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys:
     };
     let mut locks: Vec<Lock> = locks.values().map(of_lock).collect();
     locks.sort_by_key(|lock| Reverse(lock.wait.sum_ns));
+    let mut lock_functions: Vec<LockFunction> = sum.calls.iter().map(lock_function).collect();
+    lock_functions.sort_by_key(|it| Reverse(it.calls));
     let runtimes = target.runtimes.iter();
     Summary {
         schema: SCHEMA.to_owned(),
@@ -48,7 +52,21 @@ pub(super) fn summary(target: &TargetInfo, names: &Definitions, sum: &Sum, keys:
         window,
         maps,
         locks,
+        lock_functions,
         findings: Vec::new(),
+    }
+}
+
+fn lock_function(calls: &CallSlice) -> LockFunction {
+    LockFunction {
+        function: calls.function.clone(),
+        calls: calls.calls(),
+        waits: calls.waits(),
+        slept: calls.get(Call::Slept),
+        lasted: calls.get(Call::Lasted),
+        preempted: calls.get(Call::Preempted),
+        sees_sleep: calls.sees_sleep,
+        lasting_ns: calls.spin_ns.map(u64::from),
     }
 }
 

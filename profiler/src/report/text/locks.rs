@@ -1,12 +1,16 @@
 //! Locks: waits and holds, who waited, who made them wait, and for which keys.
 
+use std::fmt::Write as _;
+
 use super::{
-    MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, short_key, summed, times_text, title,
+    MOST_OBJECTS, MOST_PLACES, Page, SMALL, part, place, short_key, some, summed, times_text, title,
 };
 use crate::catalog;
 use crate::model::Frame;
 use crate::model::names::{bound, has_several_maps, key_of, lock_name, own_frame, short};
-use crate::model::summary::{Attribution, KeyPart, Lock, Mode, Open, Pair, Party, Summary, Window};
+use crate::model::summary::{
+    Attribution, KeyPart, Lock, LockFunction, Mode, Open, Pair, Party, Summary, Window,
+};
 use crate::units::{count, time, width};
 
 /// Callers of a waiting function.
@@ -19,9 +23,11 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
     page.gap();
     if locks.is_empty() {
         page.line("LOCKS  none: nobody waited for a lock");
+        functions(page, &summary.lock_functions);
         return;
     }
     page.line("LOCKS");
+    functions(page, &summary.lock_functions);
     // Without any, the runtime tells neither keys nor holders.
     let is_told = |all: &Attribution| all.attributed_ns > 0 || all.blamed_ns > 0;
     let told = summary.window.attribution.as_ref().is_some_and(is_told);
@@ -38,6 +44,44 @@ pub(super) fn write(page: &mut Page, summary: &Summary) {
         }
     }
     page.more("", locks.len() as u64, MOST_OBJECTS, "locks");
+}
+
+/// `lock_it: 80.0k calls, 412 of them waits: in 400 the thread slept, …`
+fn functions(page: &mut Page, functions: &[LockFunction]) {
+    for function in functions.iter().take(MOST_PLACES) {
+        let name = short(&function.function);
+        let calls = some(function.calls, "call", "calls");
+        let waits = some(function.waits, "was a wait", "were waits");
+        page.paragraph(
+            "     ",
+            &format!("{name}: {calls}, of which {waits}: {}", told_by(function)),
+        );
+    }
+    page.more("     ", functions.len() as u64, MOST_PLACES, "lock functions");
+}
+
+/// How the calls that waited are told from those that did not.
+fn told_by(function: &LockFunction) -> String {
+    let Some(lasting_ns) = function.lasting_ns else {
+        return "those in which the thread slept".to_owned();
+    };
+    let lasting = time(lasting_ns);
+    if !function.sees_sleep {
+        return format!(
+            "those that lasted over {lasting} beside their probes (this kernel does not tell who \
+             slept, so that some may have been interrupted instead)"
+        );
+    }
+    let mut text = format!(
+        "in {} the thread slept, {} lasted over {lasting} beside their probes without a break",
+        count(function.slept),
+        count(function.lasted)
+    );
+    if function.preempted > 0 {
+        let many = count(function.preempted);
+        let _ = write!(text, "; {many} more were interrupted for another task, and may be waits");
+    }
+    text
 }
 
 /// What a task is called.

@@ -28,7 +28,8 @@ pub(super) fn render(summary: &Summary) -> String {
     let mut page = Page::default();
     header(&mut page, summary);
     findings(&mut page, summary);
-    if summary.maps.is_empty() && summary.locks.is_empty() {
+    let nothing_called = summary.lock_functions.is_empty();
+    if summary.maps.is_empty() && summary.locks.is_empty() && nothing_called {
         nothing(&mut page, summary);
     } else {
         maps::write(&mut page, &summary.window, &summary.maps);
