@@ -86,7 +86,8 @@ fn what_env_and_nice_execute() -> Result<()> {
     Ok(())
 }
 
-/// Call sites are looked up in the files, which are kept open: the process is gone by then.
+/// Call sites are looked up in the files, which are kept open: the process is gone by then. It
+/// lives for some tens of milliseconds, in which it is seen where it lies in memory.
 #[test]
 fn a_program_that_ends_at_once() -> Result<()> {
     if !can_profile() {
@@ -95,7 +96,7 @@ fn a_program_that_ends_at_once() -> Result<()> {
     for link in [Link::Normal, Link::Pie, Link::CgoPie] {
         let program = programs::go(NEWEST, link, "reexec")?;
         for _ in 0..5 {
-            let outcome = stat([&program]).args(["-rounds", "3"]).run()?.expect_code(0)?;
+            let outcome = stat([&program]).args(["-rounds", "1000"]).run()?.expect_code(0)?;
             let (truths, summary) = truths_and_summary(&outcome)?;
             is_exact(&truths[0], &summary, "before");
             let functions = outcome.stdout.matches("\"function\": \"");
