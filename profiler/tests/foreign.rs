@@ -91,7 +91,7 @@ fn noise(count: usize) -> Vec<u8> {
 }
 
 /// What zstd makes of a beginning, very many zeros, and noise that nobody reads.
-fn bomb(plain: Plain, zeros: usize, behind: usize) -> Vec<u8> {
+fn bomb(plain: &Plain, zeros: usize, behind: usize) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
     encoder.write_all(&plain.0).unwrap();
     let block = vec![0; 1 << 20];
@@ -143,13 +143,13 @@ fn zeros_that_become_lists() {
         ("mib", 1 << 24, 20 << 20, 32 << 10, "would take more memory"),
     ] {
         for (index, list) in lists(many).into_iter().enumerate() {
-            let frame = bomb(list, zeros, behind);
+            let frame = bomb(&list, zeros, behind);
             let path = recording(&folder, &format!("{name}-{index}"), &[frame]);
             let output = mapprof(["report", path.to_str().unwrap()]);
             expect(&output, 1, &["at byte ", said]);
         }
     }
-    let path = recording(&folder, "all", &[bomb(Plain::slice(1).n(1 << 27), 1 << 30, 0)]);
+    let path = recording(&folder, "all", &[bomb(&Plain::slice(1).n(1 << 27), 1 << 30, 0)]);
     all_readers(&folder, &path, &["at byte ", "decompresses to more"]);
     // Compressed a frame may be long, too.
     let long = recording(&folder, "long", &[[33_000_000_u32.to_le_bytes(), [0; 4]].concat()]);

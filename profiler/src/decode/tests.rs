@@ -517,7 +517,9 @@ fn a_writers_two_waits_are_one_with_one_key() {
         other[1] = 1;
         other[48..56].copy_from_slice(&110_u64.to_le_bytes());
         let first = wait_bytes(1, 0xa004, &[150, 250, 350, 550, 450, 1150], 110, 150);
-        [first, other].iter().for_each(|it| decoder.record(it, &mut seen));
+        for it in [&first, &other] {
+            decoder.record(it, &mut seen);
+        }
         decoder.finish(&mut seen);
         assert_eq!(seen.waits.iter().map(|it| it.2).collect::<Vec<_>>(), [80, 40, 38]);
     }
@@ -541,6 +543,7 @@ fn a_wait_that_goes_on_is_told_as_a_whole_and_not_as_one_that_ended() {
         object: 0x9004,
         caller: 250,
         parks: 1,
+        switches: probe_ebpf::Switches::default(),
         frames,
     };
     let nothing = probe_ebpf::OpenWait { parks: 0, ..again };

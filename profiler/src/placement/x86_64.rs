@@ -53,6 +53,7 @@ impl RegSet {
 
 /// One instruction.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(super) struct Step {
     pub(super) address: u64,
     pub(super) len: u64,

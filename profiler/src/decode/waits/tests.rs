@@ -22,7 +22,7 @@ fn settle(settler: &mut Settler, until_ns: u64, go_on: &[(u64, u64)]) -> Vec<(u6
     let mut waits = Vec::new();
     let go_on = go_on.iter().copied().collect();
     settler.settle_newest(until_ns, &go_on, &Blame::default(), |it| {
-        waits.push((it.whole.start_ns, it.whole.end_ns))
+        waits.push((it.whole.start_ns, it.whole.end_ns));
     });
     waits
 }
@@ -124,13 +124,17 @@ fn a_descriptors_retries_are_one_wait() {
     let parks = [park(100, 400), park(900, 1000), park(1001 + RETRY_NS, 9000)];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let mut settler = Settler::default();
-        order.iter().for_each(|at| settler.segment(7, parks[*at].clone()));
+        for at in &order {
+            settler.segment(7, parks[*at].clone());
+        }
         assert_eq!(settle(&mut settler, u64::MAX, &[]), [(100, 1000), (1001 + RETRY_NS, 9000)]);
     }
     let mut blame = Blame::default();
     blame.release(0xc000, 7, 500, Holder { actor: 1, mode: None, goid: 9 });
     let mut settler = Settler::default();
-    parks.into_iter().for_each(|it| settler.segment(7, it));
+    for it in parks {
+        settler.segment(7, it);
+    }
     let mut waits = Vec::new();
     settler.finish(&GoOn::new(), &blame, |settled| waits.push(settled.ns()));
     assert_eq!(waits, [300, 100, 7999 - RETRY_NS], "it had it in between");
