@@ -204,7 +204,10 @@ fn slices_that_add_up() {
             }
             slice = slice.zeros(2);
         }
-        compressed(&slice.zeros(1).zeros(6).0)
+        let mut plain = slice.zeros(1).zeros(6).0;
+        // Lest it decompress to too many times its size.
+        plain.extend(noise(16_384));
+        compressed(&plain)
     };
     // Maps with call sites.
     let callers = |at: u64| {

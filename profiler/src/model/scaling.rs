@@ -63,10 +63,13 @@ impl Restless {
     }
 
     fn spread(&self, waits: &WaitHist, scale: &Scale) -> WaitSpread {
-        let seen = u32::try_from(waits.count()).unwrap_or(u32::MAX);
+        // What is lowered to what is possible is a bound, and rests on insufficient samples.
+        let is_bound = scale.factor < 1.0;
+        let (seen, least) = if is_bound { (0, 1.0) } else { (waits.count(), 0.0) };
         let of = |sum| Spread {
-            seen,
-            variance: (self.times * one_by_one(sum, scale)).min(f64::from(f32::MAX)) as f32,
+            seen: u32::try_from(seen).unwrap_or(u32::MAX),
+            variance: (self.times * one_by_one(sum, scale)).clamp(least, f64::from(f32::MAX))
+                as f32,
             degrees: self.degrees,
         };
         WaitSpread { count: of(waits.count() as f64), sum: of(waits.squares()) }

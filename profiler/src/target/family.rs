@@ -279,7 +279,9 @@ mod tests {
     fn another_program_is_another_since() {
         let mut child = shell("read x; exec cat");
         let mut family = Family::of(child.id() as i32);
-        until(&mut family, |it| has(it, "sh"));
+        // It has its name before it has all else of its program; reading it has begun.
+        let reads = |it: &Family| Stat::read(it.root()).is_some_and(|stat| stat.is_asleep());
+        until(&mut family, |it| has(it, "sh") && reads(it));
         family.look();
         let since = family.member(family.root()).unwrap().since;
         family.look();
