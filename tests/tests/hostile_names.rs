@@ -112,7 +112,12 @@ fn other_peoples_processes() -> Result<()> {
     let ended = copy(Path::new("/bin/true"), &folder, HOSTILE)?;
     let mut child = Command::new(ended).spawn()?;
     let pid = child.id().to_string();
-    while !fs::read_to_string(format!("/proc/{pid}/status"))?.contains("Z (zombie)") {
+    let has_ended = || -> Result<bool> {
+        // Its name is cut within a character.
+        let status = fs::read(format!("/proc/{pid}/status"))?;
+        Ok(String::from_utf8_lossy(&status).contains("Z (zombie)"))
+    };
+    while !has_ended()? {
         std::thread::yield_now();
     }
     run(["stat", "--pid", &pid], "zombie")?;

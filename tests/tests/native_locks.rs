@@ -115,7 +115,10 @@ fn a_call_that_found_the_lock_free_is_no_wait() -> Result<()> {
 
     let mutex = function(&summary, "pthread_mutex_lock")?;
     assert_eq!(mutex.waits, truth.mutex.waits);
-    assert_eq!(mutex.calls - mutex.waits, truth.free.pthread_mutex_lock);
+    // glibc takes one itself for the stack of each thread that the program makes
+    // (allocate_stack, nptl/allocatestack.c).
+    let free = truth.free.pthread_mutex_lock;
+    assert!((free..=free + 4).contains(&(mutex.calls - mutex.waits)), "{mutex:?}, not {free}");
     assert_eq!((mutex.slept, mutex.lasting_ns), (mutex.waits, None));
     check_waits(lock(&summary, &truth.mutex)?, &truth.mutex)?;
 

@@ -52,8 +52,9 @@ fn probes(plan: &Plan) -> String {
 fn children(pid: u32) -> Vec<String> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let name = |pid: &str| {
-        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        format!("{pid} ({})", comm.trim().shown())
+        // Its name may be cut within a character.
+        let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{pid} ({})", String::from_utf8_lossy(&comm).trim().shown())
     };
     list.split_ascii_whitespace().take(8).map(name).collect()
 }

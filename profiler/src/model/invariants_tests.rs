@@ -124,7 +124,7 @@ impl Run {
             }
             Act::Stack { map, stack } => self.builder.op_stack(map, Op::Lookup, stack),
             Act::Wait { lock, stack, ns, ago, parts, key } => {
-                let start_ns = if self.opens { self.now.saturating_sub(ago) } else { 0 };
+                let start_ns = if self.opens { self.now.saturating_sub(ago).max(1) } else { 0 };
                 let task = u64::from(stack);
                 let wait = WaitEvent { lock, stack, mode: mode(lock, stack), task, start_ns, ns };
                 self.builder.wait(&wait);
@@ -232,6 +232,9 @@ fn run(acts: Vec<Act>, in_windows: (bool, bool), opens: bool, tasks: Option<u64>
         run.act(act);
     }
     run.settle();
+    // What has begun in windows is told with them when the run ends.
+    run.act(Act::Window(1_000_000));
+    run.act(Act::LockWindow(1_000_000));
     run.close();
     run.slices
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde::de::value::{U32Deserializer, UnitDeserializer};
+use serde::de::value::{SeqDeserializer, U32Deserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
@@ -40,9 +40,9 @@ pub(super) enum Wrong {
     Memory,
 }
 
-/// Fields that recorded types have only since a version, all of them optional: of earlier
-/// recordings they are not known.
-const LATER: [(&str, &str, u32); 1] = [("Slice", "tasks", 5)];
+/// Fields that recorded types have only since a version, all of them optional or lists: of
+/// earlier recordings they are not known, and the lists are empty.
+const LATER: [(&str, &str, u32); 2] = [("Slice", "tasks", 5), ("Slice", "calls", 6)];
 
 /// Reads a value that a recording of this version holds, and says how many bytes of memory
 /// it takes at most.
@@ -299,6 +299,27 @@ impl<'de> Deserializer<'de> for &mut Plain<'de> {
     }
 }
 
+/// A field that the recording is too old to have.
+struct Absent;
+
+impl<'de> Deserializer<'de> for Absent {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result1<V::Value> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result1<V::Value> {
+        visitor.visit_seq(SeqDeserializer::<_, Error>::new(std::iter::empty::<u8>()))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        option unit unit_struct newtype_struct tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
 /// Elements of a list or a map, or fields.
 struct Parts<'a, 'de> {
     of: &'a mut Plain<'de>,
@@ -343,8 +364,7 @@ impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result1<Option<T::Value>> {
         if self.is_later() {
             self.left -= 1;
-            let absent: UnitDeserializer<Error> = ().into_deserializer();
-            return seed.deserialize(absent).map(Some);
+            return seed.deserialize(Absent).map(Some);
         }
         if !self.next(size_of::<T::Value>())? {
             return Ok(None);

@@ -40,7 +40,7 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
     let mut found: Vec<Found> = pids
         .filter(|&pid: &i32| pid as u32 != me)
         .filter_map(|pid| {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            let comm = text(format!("/proc/{pid}/comm"))?;
             let comm = comm.trim_end_matches('\n').to_owned();
             let arguments = beginning(format!("/proc/{pid}/cmdline").as_ref(), CMDLINE).ok()?;
             let program = arguments.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -60,6 +60,12 @@ pub fn find_by_name(name: &str) -> Vec<Found> {
     found
 }
 
+/// A small file of /proc. The kernel cuts names within a character, and they need not have
+/// been text before.
+fn text(path: String) -> Option<String> {
+    Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
+}
+
 /// The fields of /proc/PID/stat that matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -77,12 +83,11 @@ pub(super) struct Stat {
 
 impl Stat {
     pub(super) fn read(pid: i32) -> Option<Self> {
-        Self::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+        Self::parse(&text(format!("/proc/{pid}/stat"))?)
     }
 
     pub(super) fn of_thread(pid: i32, thread: u64) -> Option<Self> {
-        let path = format!("/proc/{pid}/task/{thread}/stat");
-        Self::parse(&String::from_utf8_lossy(&fs::read(path).ok()?))
+        Self::parse(&text(format!("/proc/{pid}/task/{thread}/stat"))?)
     }
 
     /// Whether it waits in the kernel for something to happen.
@@ -123,7 +128,7 @@ impl Stat {
 
 /// The process a thread belongs to; the number itself for a process.
 pub(super) fn thread_group(pid: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = text(format!("/proc/{pid}/status"))?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 

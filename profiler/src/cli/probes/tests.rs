@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::catalog::custom;
+use crate::catalog::{Entry, custom};
 use crate::placement::{Only, plan};
 use crate::target::fixture::TinyGo;
 
@@ -15,13 +15,12 @@ fn planned() -> (Target, Plan) {
     let path = directory.path().join("tiny");
     std::fs::File::create(&path).unwrap().write_all(&program.build()).unwrap();
     let target = Target::of_file(&path).unwrap();
-    let probes = [
-        "lookup:main.(*Cache).Get key=rbx:str len=rcx map=rax",
-        "insert:main.Put map=rax",
-        "delete:main.Drop",
-    ];
+    let probes =
+        ["lookup:main.(*Cache).Get key=rbx:str len=rcx map=rax", "insert:main.Put map=rax"];
     let probes = probes.iter().map(|probe| custom::parse(probe).unwrap());
-    let entries: Vec<_> = probes.flat_map(|probe| probe.entries(&target).unwrap()).collect();
+    let missing = Entry { module: None, ..Entry::at("main.Drop".into(), String::new()) };
+    let entries: Vec<_> =
+        probes.flat_map(|probe| probe.entries(&target).unwrap()).chain([missing]).collect();
     let plan = plan(&target, &entries, Only::All);
     (target, plan)
 }
