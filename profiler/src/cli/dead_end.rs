@@ -9,6 +9,7 @@ use crate::{
     catalog::{ELSEWHERE, WORTH, Worth, custom},
     placement::{self, Only, Plan},
     target::{Target, demangle},
+    units,
 };
 
 /// Candidates that are listed.
@@ -106,8 +107,25 @@ fn probes_command(target: &Target, arguments: &[OsString]) -> String {
     format!("{} probes {program}", quoted(&name))
 }
 
-/// A word as a shell takes it (POSIX, Shell Command Language, 2.2.2).
+/// A word as a shell takes it (POSIX, Shell Command Language, 2.2.2; 2.2.4 where it has
+/// characters that a terminal would obey).
 fn quoted(word: &str) -> String {
+    if word.contains(units::is_unsafe) {
+        let mut text = String::new();
+        for c in word.chars() {
+            if units::is_unsafe(c) {
+                let mut bytes = [0; 4];
+                for byte in c.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(text, "\\{byte:03o}");
+                }
+            } else if matches!(c, '\'' | '\\') {
+                text.extend(['\\', c]);
+            } else {
+                text.push(c);
+            }
+        }
+        return format!("$'{text}'");
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -155,6 +173,16 @@ mod tests {
             r"./mapprof stat --probe 'lock:f lock=arg1' -- 'it'\''s' stat"
         );
         assert_eq!(with(&[]), "mapprof --probe 'lock:f lock=arg1'");
+    }
+
+    #[test]
+    fn words_that_a_terminal_would_obey_are_one_line_for_a_shell() {
+        let word = "it's\x1b[2J a\\b\nFORGED\u{9b}";
+        let quoted = quoted(word);
+        assert_eq!(quoted, r"$'it\'s\033[2J a\\b\012FORGED\302\233'");
+        let script = format!("printf %s {quoted}");
+        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
     }
 
     #[test]

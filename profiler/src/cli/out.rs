@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+
 use crate::units;
 
 /// Writes text for people to standard output.
@@ -79,7 +81,9 @@ pub(super) fn usage(error: &clap::Error, args: impl IntoIterator<Item = OsString
     for arg in &hostile {
         let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
         for part in [arg, name, value].into_iter().filter(|part| part.contains(units::is_unsafe)) {
-            text = text.replace(part, &units::clean(part));
+            // clap has left out what would be obeyed, but not what ends a line.
+            let stripped = StyledStr::from(part.to_owned()).to_string();
+            text = text.replace(&stripped, &units::clean(part));
         }
     }
     note(text.trim_end());
