@@ -122,7 +122,8 @@ fn other_peoples_processes() -> Result<()> {
     }
     run(["stat", "--pid", &pid], "zombie")?;
     child.wait()?;
-    run(["stat", "--name", HOSTILE], "no process is named ev")?;
+    run(["stat", "--name", HOSTILE], "nothing to probe in mp-evil")?;
+    run(["stat", "--name", &format!("{HOSTILE}x")], "no process is named ev")?;
     run(["stat", "--", HOSTILE], "no program ev")?;
     Ok(())
 }
