@@ -1,9 +1,10 @@
 //! Functions that are worth a probe in programs and libraries that mapprof knows by name, as
 //! `--probe` takes them. What is not in the program is not offered, so one list serves all.
 //!
-//! Redis 6 to 8 and Valkey (`lookupKey(redisDb *, robj *, int)`, the key's text at `robj + 8`,
-//! src/server.h), PostgreSQL 11 to 17 (`HTAB.keysize` at +72, utils/hash/dynahash.c),
-//! CPython 3.8 to 3.13, Ruby 2.7 to 3.3, GLib 2, libuv 1.
+//! Tried: Redis 7 (`lookupKey(redisDb *, robj *, int)`, the key's text at `robj + 8`,
+//! src/server.h) and PostgreSQL (`HTAB.keysize` at +72, utils/hash/dynahash.c), as Debian 12 has
+//! them. Of the others only public functions are named, by their documented parameters (the C
+//! APIs of Python and Ruby, GLib 2, libuv 1, Abseil); they were not tried.
 
 /// A function worth a probe.
 #[derive(Clone, Copy, Debug)]
